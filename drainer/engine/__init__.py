@@ -1,0 +1,1 @@
+"""Docker's API: what drainer asks of it (`base`), the real one, and a fake one."""

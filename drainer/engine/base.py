@@ -1,0 +1,54 @@
+"""What drainer asks of Docker."""
+
+from typing import Protocol
+
+from drainer.model import Container, EngineFacts, RestartPolicy
+
+
+class Engine(Protocol):
+    """Docker's Engine API, as far as drainer needs it.
+
+    Every method is safe to call from several threads at once. All raise
+    `EngineUnavailableError` when Docker does not answer, `EngineTimeoutError` when it does not
+    answer in time, `ContainerGoneError` for a container that is not there, and `EngineError`
+    with Docker's own message for every other refusal. `timeout` is in seconds.
+    """
+
+    def facts(self) -> EngineFacts:
+        """Describe the daemon."""
+
+    def running(self) -> tuple[Container, ...]:
+        """Inspect every running container (paused and restarting ones too), oldest start first."""
+
+    def inspect(self, container: str) -> Container:
+        """Inspect one container by id or name, running or not."""
+
+    def set_restart_policy(self, container: str, policy: RestartPolicy) -> None:
+        """Change the restart policy; durable when this returns."""
+
+    def pause(self, container: str) -> None:
+        """Freeze the container's processes. An error when it is paused already."""
+
+    def unpause(self, container: str) -> None:
+        """Thaw the container's processes. An error when it is not paused."""
+
+    def kill(self, container: str) -> None:
+        """Send SIGKILL, also to a paused container, and wait until Docker sees it down."""
+
+    def create_checkpoint(self, container: str, name: str, timeout: float) -> None:
+        """Checkpoint a running or paused container and leave it as it is.
+
+        A time-out does not end the work: Docker goes on with it (moby daemon/checkpoint.go).
+        """
+
+    def checkpoints(self, container: str) -> tuple[str, ...]:
+        """List the names of a container's checkpoints, complete or not."""
+
+    def delete_checkpoint(self, container: str, name: str) -> None:
+        """Delete a checkpoint; no error when there is none of that name."""
+
+    def start(self, container: str, timeout: float, checkpoint: str = "") -> None:
+        """Start a container, cold or from a checkpoint. No error when it runs already.
+
+        That this returns does not prove that a checkpoint was used.
+        """

@@ -1,0 +1,1 @@
+"""The host: CRIU, /proc, systemd, checkpoint images. What drainer asks (`base`), real and fake."""

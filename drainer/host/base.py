@@ -1,0 +1,53 @@
+"""What drainer asks of the host beside Docker."""
+
+from typing import Protocol
+
+from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+
+
+class Host(Protocol):
+    """The host's kernel, CRIU and systemd. Every method is safe to call from several threads."""
+
+    def facts(self) -> HostFacts:
+        """Describe kernel and CRIU. Never raises: what cannot be found out is left empty."""
+
+    def processes(self, container: Container) -> ProcessFacts:
+        """Look at a running container's processes. What vanished meanwhile is left out."""
+
+    def is_restored(self, container: Container) -> bool:
+        """Tell whether a running container's first process was made by a CRIU restore.
+
+        CRIU puts what it restores into a time namespace of its own (criu timens.c); what Docker
+        starts cold shares the host's.
+        """
+
+    def verify_checkpoint(self, directory: str) -> int:
+        """Check that CRIU images are complete and consistent; return their size in bytes.
+
+        Raises `CheckpointInvalidError` naming the first file that is wrong.
+        """
+
+    def flush(self, directory: str) -> None:
+        """Flush the file system that holds `directory` to disk (syncfs)."""
+
+    def remove_restore_copy(self, directory: str) -> int:
+        """Delete containerd's left-over temporary copies of the checkpoint in `directory`.
+
+        containerd unpacks a checkpoint into `ctrd-checkpoint*` in its temporary directory and
+        never deletes it (containerd services/tasks/local.go). Only a directory whose images equal
+        those in `directory` is deleted. Returns the number deleted.
+        """
+
+    def shutting_down(self) -> str:
+        """Name the kind of shutdown in progress, or return an empty string.
+
+        One of `reboot`, `poweroff`, `halt`, `kexec`.
+        """
+
+    def notify(self, status: str) -> None:
+        """Show a line of progress as the unit's status, where systemd runs us."""
+
+
+def checkpoint_directory(engine: EngineFacts, container: str, checkpoint: str) -> str:
+    """Return where Docker keeps a checkpoint's images (moby daemon/checkpoint.go)."""
+    return f"{engine.root_dir}/containers/{container}/checkpoints/{checkpoint}"

@@ -1,0 +1,99 @@
+"""The durable record of one drain, as types. Reading and writing it is `drainer.store`'s."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from drainer.model import Address, EngineFacts, HostFacts, RestartPolicy
+
+MANIFEST_VERSION = 1
+
+
+class State(StrEnum):
+    """Where one container stands. Each is written before the act that it names begins."""
+
+    PLANNED = "planned"
+    """Nothing was done to it yet."""
+    HELD = "held"
+    """Its restart policy is being, or has been, set to `no`."""
+    DUMPING = "dumping"
+    """It is being paused and checkpointed."""
+    DUMPED = "dumped"
+    """Its checkpoint is complete, verified and flushed; it is being killed while paused."""
+    STOPPED = "stopped"
+    """It is down and waits for resume."""
+    RESTORING = "restoring"
+    """Docker was, or is about to be, asked to restore it. Never asked twice."""
+    RESTORED = "restored"
+    """It runs from its checkpoint, and that was proved."""
+    STARTED_COLD = "started-cold"
+    """It was started from the beginning, by drainer, because a restore was not possible."""
+    LEFT = "left"
+    """Left to Docker, with its own restart policy."""
+    GONE = "gone"
+    """It was removed by somebody since the drain."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether drainer has nothing left to do for it."""
+        return self in {State.RESTORED, State.STARTED_COLD, State.LEFT, State.GONE}
+
+
+class CheckpointState(StrEnum):
+    """What a checkpoint on disk is good for."""
+
+    NONE = "none"
+    COMPLETE = "complete"
+    USED = "used"
+    """Restored from, and deleted."""
+    UNUSABLE = "unusable"
+    """Kept for inspection only: never to be restored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One container in the manifest. Times are UTC, RFC 3339; sizes are bytes."""
+
+    id: str
+    name: str
+    image: str
+    state: State
+    restart_policy: RestartPolicy
+    """The original one, to be put back."""
+    started_at: str = ""
+    """Docker's `State.StartedAt` at the drain; another value later means that it ran again."""
+    paused: bool = False
+    """Whether its owner had paused it."""
+    addresses: tuple[Address, ...] = ()
+    wave: int = 0
+    needs: tuple[str, ...] = ()
+    checkpoint: str = ""
+    checkpoint_state: CheckpointState = CheckpointState.NONE
+    size: int = 0
+    times: dict[str, str] = field(default_factory=dict)
+    """When each state was entered, by the state's name."""
+    skip_reason: str = ""
+    """Id of the rule for which it was skipped; empty when it was eligible."""
+    detail: str = ""
+    """A sentence about what happened, for people."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One drain and, later, its resume."""
+
+    drain_id: str
+    created: str
+    trigger: str
+    """`manual` or `shutdown`."""
+    host: HostFacts
+    engine: EngineFacts
+    entries: tuple[Entry, ...]
+    version: int = MANIFEST_VERSION
+    finished: str = ""
+    """When a resume had dealt with every entry; empty while it is pending."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether a resume still has something to do."""
+        return not self.finished

@@ -1,0 +1,256 @@
+"""The words of drainer as frozen types. Nothing here reads or writes anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+LABEL_ENABLE = "drainer.enable"
+"""Container label: `false` opts the container out of being carried."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """Docker's restart policy: `no`, `always`, `unless-stopped` or `on-failure`."""
+
+    name: str = "no"
+    max_retries: int = 0
+    """Only with `on-failure`; 0 means without limit."""
+
+    @property
+    def held(self) -> bool:
+        """Whether this policy never makes Docker start the container by itself."""
+        return self.name in {"", "no"}
+
+    def starts_at_boot(self, exit_code: int, restart_count: int) -> bool:
+        """Tell whether dockerd starts such a container at its own start.
+
+        The container was running when the host went down, so it was not stopped by hand
+        (moby daemon/container/container.go ShouldRestart, restartmanager.ShouldRestart).
+        """
+        if self.name in {"always", "unless-stopped"}:
+            return True
+        if self.name == "on-failure" and exit_code != 0:
+            return self.max_retries == 0 or restart_count < self.max_retries
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a container has on one network. Empty strings where it has none."""
+
+    network: str
+    ipv4: str = ""
+    ipv6: str = ""
+    mac: str = ""
+    fixed: bool = False
+    """Whether the address was asked for (`--ip`), and so is the same after every start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One entry of `Mounts` in docker inspect."""
+
+    kind: str
+    """`bind`, `volume`, `tmpfs`, ..."""
+    source: str
+    destination: str
+    driver: str = ""
+    propagation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as docker inspect describes it. Times are Docker's RFC 3339 strings."""
+
+    id: str
+    name: str
+    image: str = ""
+    started_at: str = ""
+    finished_at: str = ""
+    running: bool = True
+    """Docker calls a paused or restarting container running too."""
+    paused: bool = False
+    restarting: bool = False
+    dead: bool = False
+    exit_code: int = 0
+    restart_count: int = 0
+    error: str = ""
+    """Docker's own words about the last failed start."""
+    pid: int = 0
+    """Host pid of the first process; 0 when not running."""
+    restart_policy: RestartPolicy = RestartPolicy()
+    tty: bool = False
+    auto_remove: bool = False
+    init: bool = False
+    """`--init`, or the daemon's default for it."""
+    privileged: bool = False
+    network_disabled: bool = False
+    runtime: str = "runc"
+    network_mode: str = "bridge"
+    pid_mode: str = ""
+    ipc_mode: str = "private"
+    cgroup_parent: str = ""
+    security_opt: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()
+    """Host paths given with `--device`."""
+    device_requests: bool = False
+    """Whether devices were asked for by capability (`--gpus`)."""
+    volumes_from: tuple[str, ...] = ()
+    """Names or ids, without the `:ro` suffix."""
+    links: tuple[str, ...] = ()
+    """Names of the linked containers, without leading slash and alias."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    exec_sessions: int = 0
+    """Running `docker exec` sessions."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessFacts:
+    """What /proc tells of one container's processes."""
+
+    count: int = 0
+    seccomp_mode: int = 0
+    """The highest of `Seccomp:` in /proc/PID/status: 0 none, 1 strict, 2 filter."""
+    expected_bytes: int = 0
+    """Expected size of a checkpoint: anonymous, shared and swapped memory."""
+    tcp_established: int = 0
+    """TCP sockets that are neither listening nor closed."""
+    unix_outside: tuple[str, ...] = ()
+    """Connected unix stream sockets whose other end is outside of the container."""
+    file_locks: int = 0
+    traced: bool = False
+    unsupported_files: tuple[str, ...] = ()
+    """Open or mapped things CRIU cannot dump, such as `anon_inode:[io_uring]`."""
+    devices: tuple[str, ...] = ()
+    """Open or mapped device files beyond the ordinary ones."""
+    nested_namespaces: tuple[str, ...] = ()
+    """Kinds of namespace (`pid`, `net`, ...) in which some process differs from the first."""
+    inner_mounts: tuple[str, ...] = ()
+    """Mount points of kinds that CRIU cannot restore (`fuse`, `nfs`, `overlay`, ...)."""
+    deleted_files: tuple[str, ...] = ()
+    """Open deleted regular files larger than CRIU's ghost limit of 1 MiB."""
+    shm_outside: tuple[str, ...] = ()
+    """Files in use in a /dev/shm that is not the container's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What can be carried depends on this much of the host."""
+
+    boot_id: str
+    kernel: str
+    architecture: str
+    cgroup_version: int = 2
+    criu: str = ""
+    """CRIU's version such as `4.1.1`; empty when there is none in containerd's PATH."""
+    criu_problem: str = ""
+    """The line with which `criu check` refused; empty when it passed."""
+    criu_features: tuple[str, ...] = ()
+    """Names that `criu check --feature` confirmed, of those that drainer asks about."""
+    criu_options: tuple[str, ...] = ()
+    """Option names in /etc/criu/runc.conf, which runc hands to CRIU."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What Docker says of itself (`/info` and `/version`)."""
+
+    version: str
+    api_version: str = ""
+    experimental: bool = True
+    rootless: bool = False
+    userns_remap: bool = False
+    swarm: bool = False
+    live_restore: bool = False
+    default_runtime: str = "runc"
+    runc_runtimes: tuple[str, ...] = ("runc", "io.containerd.runc.v2")
+    """Names of the runtimes that are runc itself."""
+    root_dir: str = "/var/lib/docker"
+    containerd: str = ""
+    runc: str = ""
+    storage: str = ""
+    cgroup_driver: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """All that a rule of eligibility may look at."""
+
+    container: Container
+    processes: ProcessFacts
+    host: HostFacts
+    engine: EngineFacts
+    providers: tuple["Provider", ...] = ()
+
+
+class Bond(StrEnum):
+    """How one container uses another."""
+
+    NETWORK = "network"
+    PID = "pid"
+    IPC = "ipc"
+    VOLUMES = "volumes-from"
+    LINK = "link"
+    COMPOSE = "depends_on"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A container that another one uses, and whether it is eligible itself."""
+
+    id: str
+    name: str
+    bond: Bond
+    eligible: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that answered: its stable id, its sentence, its advice, and this case's detail."""
+
+    id: str
+    sentence: str
+    advice: str
+    detail: str = ""
+
+
+class Verdict(StrEnum):
+    """What a drain does with a container."""
+
+    CARRY = "carry"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEntry:
+    """One running container in a plan."""
+
+    container: Container
+    verdict: Verdict
+    reasons: tuple[Finding, ...] = ()
+    """Why it is skipped; empty when it is carried."""
+    notes: tuple[Finding, ...] = ()
+    """What its owner should know though it is carried."""
+    wave: int = 0
+    """Drain order: 0 first. Resume takes the waves from the last to the first."""
+    needs: tuple[str, ...] = ()
+    """Ids of the containers that this one uses, among those of the plan."""
+    expected_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a drain would do now. `drainer plan` prints it and `drainer drain` executes it."""
+
+    host: HostFacts
+    engine: EngineFacts
+    refusals: tuple[Finding, ...] = ()
+    """Why nothing at all can be carried here; then every entry is skipped."""
+    entries: tuple[PlanEntry, ...] = ()
+
+    @property
+    def carried(self) -> tuple[PlanEntry, ...]:
+        """The entries that will be checkpointed."""
+        return tuple(e for e in self.entries if e.verdict is Verdict.CARRY)
