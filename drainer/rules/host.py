@@ -1,0 +1,104 @@
+"""Refusals: why nothing at all can be carried on a host."""
+
+from drainer.model import EngineFacts, HostFacts
+from drainer.rules.rule import HostRule, refusal, shown, when
+from drainer.rules.versions import criu_floor, version_of, version_text
+
+
+@refusal(
+    "engine_not_experimental",
+    "Docker's experimental mode is off, and Docker makes checkpoints only with it.",
+    'Run `drainer install --experimental`, or set `"experimental": true` in '
+    "/etc/docker/daemon.json and run `systemctl restart docker`, which restarts the containers "
+    "too.",
+)
+def engine_not_experimental(_: HostFacts, engine: EngineFacts) -> str | None:
+    """Moby daemon/server/router/experimental.go."""
+    return when(case=not engine.experimental)
+
+
+@refusal(
+    "engine_rootless",
+    "Docker runs without root (rootless mode), and CRIU, the program that saves and restores "
+    "processes, needs root.",
+    "Run the containers that are to be carried under a Docker daemon that runs as root.",
+)
+def engine_rootless(_: HostFacts, engine: EngineFacts) -> str | None:
+    """CRIU needs CAP_SYS_ADMIN in the initial user namespace for a whole container."""
+    return when(case=engine.rootless)
+
+
+@refusal(
+    "criu_missing",
+    "CRIU, the program that saves and restores processes, was not found where containerd looks "
+    "for programs.",
+    "Install it (on Debian: `apt install criu`) into a directory of containerd's PATH such as "
+    "/usr/sbin.",
+)
+def criu_missing(host: HostFacts, _: EngineFacts) -> str | None:
+    """Runc runs `criu` by its bare name, with the PATH of containerd."""
+    return when(case=not host.criu)
+
+
+@refusal(
+    "criu_too_old",
+    "CRIU, the program that saves and restores processes, is too old for the running kernel: it "
+    "would save containers and then fail to restore them.",
+    "Install at least the CRIU version that `drainer plan` names, from a newer release of the "
+    "distribution or from CRIU's own packages.",
+)
+def criu_too_old(host: HostFacts, _: EngineFacts) -> str | None:
+    """See `criu_floor`."""
+    floor = criu_floor(host.kernel)
+    if not host.criu or version_of(host.criu) >= floor:
+        return None
+    return f"CRIU {shown(host.criu)}, kernel {shown(host.kernel)} needs {version_text(floor)}"
+
+
+@refusal(
+    "criu_check_failed",
+    "CRIU, the program that saves and restores processes, finds that this kernel lacks something "
+    "that it cannot do without.",
+    "Run `criu check` as root and boot a kernel that has what it names, most often the build "
+    "option CONFIG_CHECKPOINT_RESTORE.",
+)
+def criu_check_failed(host: HostFacts, _: EngineFacts) -> str | None:
+    """CRIU criu/cr-check.c; without CRIU there was no check to fail."""
+    return shown(host.criu_problem) if host.criu and host.criu_problem else None
+
+
+@refusal(
+    "engine_silent_cold_start",
+    "This Docker with this containerd ignores a checkpoint: it starts the container from the "
+    "beginning and reports success.",
+    "Upgrade containerd to 1.5 or newer, or Docker to 23.0 or newer.",
+)
+def engine_silent_cold_start(_: HostFacts, engine: EngineFacts) -> str | None:
+    """Docker 20.10 with containerd before 1.5; an unknown containerd is not held against it."""
+    containerd = version_of(engine.containerd)
+    if version_of(engine.version)[:2] != (20, 10) or not containerd or containerd >= (1, 5):
+        return None
+    return f"Docker {shown(engine.version)}, containerd {shown(engine.containerd)}"
+
+
+@refusal(
+    "engine_digest_bug",
+    "This Docker version cannot find its own checkpoints again (content digest not found).",
+    "Upgrade Docker to 25.0.4 or a newer one; 26.0.1 to 27.5.1 restore every kind of network.",
+)
+def engine_digest_bug(_: HostFacts, engine: EngineFacts) -> str | None:
+    """Docker 25.0.0 to 25.0.3."""
+    case = (25, 0, 0) <= version_of(engine.version) < (25, 0, 4)
+    return shown(engine.version) if case else None
+
+
+RULES: tuple[HostRule, ...] = (
+    engine_rootless,
+    engine_not_experimental,
+    criu_missing,
+    criu_too_old,
+    criu_check_failed,
+    engine_silent_cold_start,
+    engine_digest_bug,
+)
+"""All refusals, the most fundamental first."""

@@ -1,0 +1,117 @@
+"""Notes: what the owner of a container should know though it is carried."""
+
+from drainer.model import Subject
+from drainer.rules.namespaces import has_own_network
+from drainer.rules.rule import Rule, listed, note, shown, when
+
+
+@note(
+    "exec_sessions",
+    "Commands that were started in it with `docker exec` are not saved and end.",
+    "Let them finish before the reboot, or start them again after it.",
+)
+def exec_sessions(subject: Subject) -> str | None:
+    """They are not children of the container's first process."""
+    count = subject.container.exec_sessions
+    return str(count) if count else None
+
+
+@note(
+    "paused_by_owner",
+    "It is paused, and will be paused again after the reboot.",
+    "Run `docker unpause NAME` when it should go on.",
+)
+def paused_by_owner(subject: Subject) -> str | None:
+    """See `Container.paused`; a restored container runs for a moment before that."""
+    return when(case=subject.container.paused)
+
+
+@note(
+    "address_changes",
+    "Docker chose its network address, and it may get another one after the reboot.",
+    "If something depends on the address, create it again with a fixed one: `--ip ADDRESS` on a "
+    "network made with `docker network create --subnet`.",
+)
+def address_changes(subject: Subject) -> str | None:
+    """Docker gives dynamic addresses back when a container stops."""
+    container = subject.container
+    if not has_own_network(container):
+        return None
+    return listed(
+        [
+            address.network
+            for address in container.addresses
+            if (address.ipv4 or address.ipv6) and not address.fixed
+        ]
+    )
+
+
+@note(
+    "tcp_connections",
+    "It has open TCP connections: with the CRIU option `tcp-close` they are closed afterwards, "
+    "with `tcp-established` they go on only if addresses and peers stay the same.",
+    "Make sure that its programs connect again, or give it a fixed address.",
+)
+def tcp_connections(subject: Subject) -> str | None:
+    """Without either option it is skipped."""
+    count = subject.processes.tcp_established
+    return str(count) if count else None
+
+
+@note(
+    "net_host",
+    "It uses the host's network, so the ports it listens on must still be free after the reboot.",
+    "Make sure that no service of the host takes them at boot; `ss -ltnup` shows who has them.",
+)
+def net_host(subject: Subject) -> str | None:
+    """CRIU binds each listener again, which fails when someone else was first."""
+    return when(case=subject.container.network_mode == "host")
+
+
+@note(
+    "cgroup_parent_slice",
+    "It is in a systemd slice of its own choice (`--cgroup-parent`), so systemd may end it at a "
+    "shutdown before it can be saved.",
+    "Run `drainer drain` by hand before the reboot, or create it again without `--cgroup-parent`.",
+)
+def cgroup_parent_slice(subject: Subject) -> str | None:
+    """Slices other than system.slice conflict with shutdown.target (systemd slice.c)."""
+    parent = subject.container.cgroup_parent
+    if parent in {"", "system.slice"} or subject.engine.cgroup_driver == "cgroupfs":
+        return None
+    return shown(parent)
+
+
+@note(
+    "nested_mounts",
+    "Some of its processes have a view of the file system of their own (a mount namespace), "
+    "which is saved but was seldom tried.",
+    "Try it once with `drainer drain` and `drainer resume` before you rely on it.",
+)
+def nested_mounts(subject: Subject) -> str | None:
+    """Nested namespaces of every other kind are a skip reason."""
+    return when(case="mnt" in subject.processes.nested_namespaces)
+
+
+@note(
+    "userns_remap",
+    "Docker maps root in containers to another user (`userns-remap`), which should work with "
+    "checkpoints but is little used with them.",
+    "Try it once with `drainer drain` and `drainer resume` before you rely on it.",
+)
+def userns_remap(subject: Subject) -> str | None:
+    """Upstream has no tests for it."""
+    return when(case=subject.engine.userns_remap)
+
+
+RULES: tuple[Rule, ...] = (
+    exec_sessions,
+    cgroup_parent_slice,
+    tcp_connections,
+    address_changes,
+    net_host,
+    paused_by_owner,
+    nested_mounts,
+    userns_remap,
+)
+"""All notes, what may cost something first."""

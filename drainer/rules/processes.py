@@ -1,0 +1,165 @@
+"""Skip reasons from a container's processes (/proc)."""
+
+from drainer.model import Subject
+from drainer.rules.rule import Rule, listed, skip, when
+
+
+def _lacks(subject: Subject, *options: str) -> bool:
+    return not any(option in subject.host.criu_options for option in options)
+
+
+@skip(
+    "processes_unseen",
+    "None of its processes could be examined, so it is not known whether it can be restored.",
+    "Run `drainer plan` again as root; if it stays like this, look whether the container still "
+    "runs with `docker top NAME`.",
+)
+def processes_unseen(subject: Subject) -> str | None:
+    """See `ProcessFacts.count`: it ended meanwhile, or /proc hides it."""
+    container = subject.container
+    up = container.running and not container.restarting and not container.dead
+    return when(case=up and subject.processes.count < 1)
+
+
+@skip(
+    "seccomp_unsupported",
+    "Its system calls are filtered (seccomp, Docker's default), and CRIU or the kernel here "
+    "cannot save such a filter.",
+    "Run `criu check --feature seccomp_filters` and `criu check --feature seccomp_suspend` and "
+    "boot a kernel that has both.",
+)
+def seccomp_unsupported(subject: Subject) -> str | None:
+    """Ask the processes, not the settings; strict mode (1) has no filters to save."""
+    needed = ("seccomp_suspend", "seccomp_filters")[: subject.processes.seccomp_mode]
+    missing = [feature for feature in needed if feature not in subject.host.criu_features]
+    return listed(missing)
+
+
+@skip(
+    "traced",
+    "One of its processes is being debugged or traced (by gdb, strace or the like), and only one "
+    "program can do that at a time.",
+    "End the debugger or tracer; the line `TracerPid` in /proc/PID/status names it.",
+)
+def traced(subject: Subject) -> str | None:
+    """CRIU seizes the processes with ptrace itself."""
+    return when(case=subject.processes.traced)
+
+
+@skip(
+    "unsupported_files",
+    "It has something open that cannot be saved, such as an io_uring queue.",
+    "Switch that feature off in the program, if it has a setting for it; for io_uring on the "
+    "whole host, run `sysctl kernel.io_uring_disabled=2` and restart the container.",
+)
+def unsupported_files(subject: Subject) -> str | None:
+    """CRIU criu/files.c: `Can't dump file ... of that type`."""
+    return listed(subject.processes.unsupported_files)
+
+
+@skip(
+    "device_open",
+    "It has a device file open, and the state of that device cannot be saved.",
+    "Stop what uses the device inside the container, or create it again without access to it.",
+)
+def device_open(subject: Subject) -> str | None:
+    """CRIU criu/files.c: `Can't dump file ... (chr ...)`."""
+    return listed(subject.processes.devices)
+
+
+@skip(
+    "nested_namespaces",
+    "Something inside it made containers or sandboxes of its own (Docker, systemd, a browser), "
+    "which cannot be saved.",
+    "Run those inner programs as containers of the host, or without their sandbox.",
+)
+def nested_namespaces(subject: Subject) -> str | None:
+    """Nested mount namespaces alone are supported by CRIU (criu/namespaces.c)."""
+    return listed([kind for kind in subject.processes.nested_namespaces if kind != "mnt"])
+
+
+@skip(
+    "inner_mounts",
+    "Something inside it mounted a file system that Docker does not know of and that cannot be "
+    "restored.",
+    "Unmount it inside the container, or mount it on the host and hand it in with `-v`.",
+)
+def inner_mounts(subject: Subject) -> str | None:
+    """CRIU criu/mount.c: `unsupported id`, `fuse mount but not external`."""
+    return listed(subject.processes.inner_mounts)
+
+
+@skip(
+    "unix_external_stream",
+    "It has an open connection over a Unix socket to a program outside of the container, and "
+    "only one half of it could be saved.",
+    "Close the connection (to the Docker socket, D-Bus, a database's socket) before the drain, "
+    "or use TCP for it.",
+)
+def unix_external_stream(subject: Subject) -> str | None:
+    """CRIU's `ext-unix-sk` helps with datagram sockets only (criu/sk-unix.c)."""
+    return listed(subject.processes.unix_outside)
+
+
+@skip(
+    "shm_external",
+    "It uses shared memory in a /dev/shm that is not its own, and what is in there is lost when "
+    "it goes down.",
+    "Create it again with `--ipc private`, Docker's default.",
+)
+def shm_external(subject: Subject) -> str | None:
+    """With `--ipc shareable`, `host` or `container:...`, CRIU sees /dev/shm as external."""
+    return listed(subject.processes.shm_outside)
+
+
+@skip(
+    "tcp_established",
+    "It has open TCP connections, which CRIU refuses to save by default.",
+    "Run `mkdir -p /etc/criu && echo tcp-close >> /etc/criu/runc.conf`: then every container is "
+    "saved without its TCP connections and finds them closed afterwards, so its programs must "
+    "be able to connect again.",
+)
+def tcp_established(subject: Subject) -> str | None:
+    """CRIU criu/sk-inet.c: `Connected TCP socket`."""
+    count = subject.processes.tcp_established
+    return str(count) if count and _lacks(subject, "tcp-close", "tcp-established") else None
+
+
+@skip(
+    "file_locks",
+    "It holds locks on files, which CRIU refuses to save by default.",
+    "If no locked file is shared with programs outside of the container, run `mkdir -p /etc/criu "
+    "&& echo file-locks >> /etc/criu/runc.conf`, which holds for every container.",
+)
+def file_locks(subject: Subject) -> str | None:
+    """CRIU criu/file-lock.c: `Some file locks are hold by dumping tasks`."""
+    count = subject.processes.file_locks
+    return str(count) if count and _lacks(subject, "file-locks") else None
+
+
+@skip(
+    "ghost_file_large",
+    "It has a deleted file of more than 1 MiB open, more than CRIU saves by default.",
+    "Run `mkdir -p /etc/criu && echo 'ghost-limit 512M' >> /etc/criu/runc.conf`, with a limit "
+    "above the size of the file; it holds for every container.",
+)
+def ghost_file_large(subject: Subject) -> str | None:
+    """CRIU criu/files-reg.c: `Can't dump ghost file`."""
+    return listed(subject.processes.deleted_files) if _lacks(subject, "ghost-limit") else None
+
+
+RULES: tuple[Rule, ...] = (
+    processes_unseen,
+    seccomp_unsupported,
+    traced,
+    unsupported_files,
+    device_open,
+    nested_namespaces,
+    inner_mounts,
+    unix_external_stream,
+    shm_external,
+    tcp_established,
+    file_locks,
+    ghost_file_large,
+)
+"""The most fundamental first; last those that an option of CRIU overcomes."""

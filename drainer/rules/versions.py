@@ -1,0 +1,48 @@
+"""Version numbers, and which CRIU a kernel needs."""
+
+import re
+
+Version = tuple[int, ...]
+
+# Absurdly long digits would be refused by int().
+_NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
+
+_FLOORS: tuple[tuple[Version, Version], ...] = (
+    ((7, 1, 0), (4, 2, 1)),
+    ((6, 16, 0), (4, 2, 0)),
+)
+_LOWEST_FLOOR: Version = (4, 1, 1)
+
+
+def version_of(text: str) -> Version:
+    """Return the first dotted number in `text` with at least three parts.
+
+    `26.1.5+dfsg1` gives `(26, 1, 5)`, `4.2` gives `(4, 2, 0)`; text without digits gives `()`,
+    which is less than every version.
+    """
+    found = _NUMBERS.search(text)
+    if found is None:
+        return ()
+    parts = tuple(int(part) for part in found[0].split("."))
+    return parts + (0,) * (3 - len(parts))
+
+
+def version_text(version: Version) -> str:
+    """Return a version as it is commonly written."""
+    return ".".join(str(part) for part in version)
+
+
+def criu_floor(kernel: str) -> Version:
+    """Return the lowest CRIU version that can restore on a kernel (`uname -r`).
+
+    Kernel commit 12f147ddd6de made every CRIU before 4.1.1 fail at restoring mounts. It went
+    into all stable series in mid-2025 and from there into the distributions' kernels, whose
+    release strings do not tell whether they have it, and a dump on such a kernel still works:
+    so 4.1.1 is the floor on every kernel, also on one whose version cannot be read. Kernel 6.16
+    changed SO_PASSCRED (CRIU 4.2), and 7.1 broke dumps with 4.2.
+    """
+    release = version_of(kernel)
+    for first, floor in _FLOORS:
+        if release >= first:
+            return floor
+    return _LOWEST_FLOOR

@@ -1,0 +1,66 @@
+import threading
+import time
+
+import pytest
+
+from drainer.schedule import run_in_order
+
+
+def test_each_comes_after_those_it_waits_for() -> None:
+    done: list[str] = []
+    run_in_order({"web": ["db"], "db": ["net"], "net": []}, done.append, parallel=4)
+    assert done == ["net", "db", "web"]
+
+
+def test_unknown_predecessors_are_ignored() -> None:
+    done: list[str] = []
+    run_in_order({"web": ["gone"]}, done.append, parallel=1)
+    assert done == ["web"]
+
+
+def test_independent_work_runs_side_by_side_up_to_the_bound() -> None:
+    barrier = threading.Barrier(3, timeout=10)
+    busy: list[int] = []
+    active = 0
+    guard = threading.Lock()
+
+    def work(_key: str) -> None:
+        nonlocal active
+        with guard:
+            active += 1
+            busy.append(active)
+        barrier.wait()
+        with guard:
+            active -= 1
+
+    run_in_order({str(n): [] for n in range(6)}, work, parallel=3)
+    assert max(busy) == 3
+
+
+def test_a_free_place_is_used_before_a_whole_wave_has_ended() -> None:
+    started: list[str] = []
+    release_slow = threading.Event()
+
+    def work(key: str) -> None:
+        started.append(key)
+        if key == "slow":
+            assert release_slow.wait(10)
+        if key == "after-quick":
+            release_slow.set()
+
+    run_in_order({"slow": [], "quick": [], "after-quick": ["quick"]}, work, parallel=2)
+    assert started[-1] == "after-quick"
+
+
+def test_one_failure_stops_no_other_and_is_raised_at_the_end() -> None:
+    done: list[str] = []
+
+    def work(key: str) -> None:
+        if key == "bad":
+            raise ValueError(key)
+        time.sleep(0)
+        done.append(key)
+
+    with pytest.raises(ValueError, match="bad"):
+        run_in_order({"bad": [], "user": ["bad"], "other": []}, work, parallel=1)
+    assert sorted(done) == ["other", "user"]
