@@ -12,7 +12,7 @@ LATER = "2026-01-02T00:00:00Z"
 
 def entry(state: State, **changes: object) -> Entry:
     base = Entry("a" * 64, "web", "img", state, RestartPolicy("always"), started_at=THEN)
-    return replace(base, **changes)  # type: ignore[arg-type] - any field may be given
+    return replace(base, **changes)  # type: ignore[arg-type]  # any field may be given
 
 
 def container(*, running: bool, started_at: str = THEN) -> Container:

@@ -1,0 +1,242 @@
+"""The commands. Each parses, calls one use case, prints, and chooses an exit code."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drainer import __version__
+from drainer.cli import output
+from drainer.cli.wiring import Settings, interruptible, require_root, wait_for_engine
+from drainer.deadline import Deadline
+from drainer.drain import DrainOptions, drain, outcome_counts, settle
+from drainer.errors import ExitCode, HostIncapableError
+from drainer.inventory import take_inventory
+from drainer.manifest import Entry, Manifest, State
+from drainer.model import Plan
+from drainer.plan import make_plan
+from drainer.resume import ResumeOptions, resume
+from drainer.status import compare
+from drainer.store.lock import lock
+from drainer.store.manifest_file import ManifestFile, Record
+
+app = typer.Typer(
+    name="drainer",
+    help="Carry running Docker containers across a host reboot.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Parallel = Annotated[
+    int,
+    typer.Option(min=0, max=64, help="Containers worked on at once; 0: one per CPU."),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(min=1, help="Seconds for the whole run; what does not fit is not begun."),
+]
+ContainerTimeout = Annotated[float, typer.Option(min=1, help="Seconds for one container.")]
+
+LOCK_WAIT = 60.0
+"""Seconds that a unit waits for another drainer; a person is told at once."""
+ENGINE_WAIT = 180.0
+"""Seconds that the boot waits for Docker to answer."""
+
+
+def _cpus() -> int:
+    return max(2, len(os.sched_getaffinity(0)))
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it so
+    if wanted:
+        output.line(f"drainer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    *,
+    context: typer.Context,
+    state_dir: Annotated[
+        Path, typer.Option(help="Where the manifest is kept.", envvar="DRAINER_STATE_DIR")
+    ] = Path("/var/lib/drainer"),
+    docker_host: Annotated[
+        str, typer.Option(help="Socket of the Docker daemon.")
+    ] = "unix:///run/docker.sock",
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            is_eager=True,
+            callback=_show_version,
+        ),
+    ] = False,
+) -> None:
+    """Take the options that every command shares."""
+    del version
+    context.obj = Settings(state_dir, docker_host)
+
+
+def _plan(settings: Settings) -> Plan:
+    inventory = take_inventory(settings.engine(), settings.host())
+    return make_plan(inventory.host, inventory.engine, inventory.containers, inventory.processes)
+
+
+@app.command("plan")
+def plan_command(*, context: typer.Context, as_json: Json = False) -> None:
+    """Show what a drain would do now, and why. Touches nothing."""
+    require_root("plan")
+    plan = _plan(context.obj)
+    if as_json:
+        output.show_json(**output.plan_json(plan))
+        raise typer.Exit(ExitCode.HOST_INCAPABLE if plan.refusals else ExitCode.OK)
+    output.show_plan(plan)
+    _refuse_if_incapable(plan)
+
+
+def _refuse_if_incapable(plan: Plan) -> None:
+    if plan.refusals:
+        first = plan.refusals[0]
+        message = f"nothing can be carried on this host: {first.sentence}"
+        raise HostIncapableError(message, first.advice)
+
+
+@app.command("drain")
+def drain_command(
+    *,
+    context: typer.Context,
+    parallel: Parallel = 0,
+    budget: Budget = None,
+    container_timeout: ContainerTimeout = 300.0,
+    at_shutdown: Annotated[
+        bool,
+        typer.Option(help="Do nothing unless the host is really going down; for the unit."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Checkpoint every eligible container and take it down, ready for a reboot."""
+    require_root("drain")
+    settings: Settings = context.obj
+    kind = settings.host().shutting_down() if at_shutdown else ""
+    if at_shutdown and not kind:
+        output.say("the host is not going down: nothing drained")
+        return
+    deadline = Deadline(budget)
+    state = settings.state()
+    with lock(state, "drain", wait=LOCK_WAIT if at_shutdown else 0), interruptible(deadline):
+        options = DrainOptions(
+            "shutdown" if at_shutdown else "manual", parallel or _cpus(), container_timeout
+        )
+        manifest = _drain(settings, ManifestFile(state), deadline, options)
+    if as_json:
+        output.show_json(manifest=output.manifest_json(manifest))
+    else:
+        output.show_outcome(manifest)
+    raise typer.Exit(_drain_code(manifest, deadline))
+
+
+def _drain(
+    settings: Settings, file: ManifestFile, deadline: Deadline, options: DrainOptions
+) -> Manifest:
+    engine, host = settings.engine(), settings.host()
+    kept: tuple[Entry, ...] = ()
+    if file.exists and (old := file.read()).pending:
+        output.say(f"drain {old.drain_id} still waits for its resume: carrying on from it")
+        kept = settle(engine, Record(file, old))
+    plan = _plan(settings)
+    _refuse_if_incapable(plan)
+    total = len(plan.entries)
+    output.say(f"draining {len(plan.carried)} of {total} running containers")
+
+    def on_change(entry: Entry) -> None:
+        output.progress(entry)
+        host.notify(f"drain: {entry.name} {entry.state}")
+
+    return drain(plan, engine, host, file, deadline, options, on_change, kept)
+
+
+def _drain_code(manifest: Manifest, deadline: Deadline) -> ExitCode:
+    eligible, carried = outcome_counts(manifest)
+    output.say(f"drained: {output.summary(manifest)}")
+    if carried == eligible:
+        return ExitCode.OK
+    if deadline.interrupted:
+        return ExitCode.TERMINATED
+    if deadline.over:
+        return ExitCode.DEADLINE
+    return ExitCode.PARTIAL if carried else ExitCode.NOTHING_CARRIED
+
+
+@app.command("resume")
+def resume_command(
+    *,
+    context: typer.Context,
+    parallel: Parallel = 0,
+    budget: Budget = None,
+    container_timeout: ContainerTimeout = 300.0,
+    at_boot: Annotated[bool, typer.Option(help="Wait until Docker answers; for the unit.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring back what the last drain took down: restored, else started from the beginning."""
+    require_root("resume")
+    settings: Settings = context.obj
+    deadline = Deadline(budget)
+    state = settings.state()
+    with lock(state, "resume", wait=LOCK_WAIT if at_boot else 0), interruptible(deadline):
+        file = ManifestFile(state)
+        if not file.exists or not (manifest := file.read()).pending:
+            output.say("no drain waits for a resume: nothing to do")
+            if as_json:
+                output.show_json(manifest=None)
+            return
+        engine, host = settings.engine(), settings.host()
+        wait_for_engine(engine, deadline, ENGINE_WAIT if at_boot else 0)
+        output.say(f"resuming drain {manifest.drain_id}")
+
+        def on_change(entry: Entry) -> None:
+            output.progress(entry)
+            host.notify(f"resume: {entry.name} {entry.state}")
+
+        options = ResumeOptions(parallel or _cpus(), container_timeout)
+        result = resume(Record(file, manifest), engine, host, deadline, options, on_change)
+    if as_json:
+        output.show_json(manifest=output.manifest_json(result))
+    else:
+        output.show_outcome(result)
+    raise typer.Exit(_resume_code(result, deadline))
+
+
+def _resume_code(manifest: Manifest, deadline: Deadline) -> ExitCode:
+    output.say(f"resumed: {output.summary(manifest)}")
+    carried = [e for e in manifest.entries if e.size]
+    restored = sum(e.state is State.RESTORED for e in carried)
+    if restored == len(carried):
+        return ExitCode.OK
+    if deadline.interrupted:
+        return ExitCode.TERMINATED
+    if deadline.over:
+        return ExitCode.DEADLINE
+    return ExitCode.PARTIAL if restored else ExitCode.NOTHING_CARRIED
+
+
+@app.command("status")
+def status_command(*, context: typer.Context, as_json: Json = False) -> None:
+    """Show what the manifest says and what Docker says, side by side."""
+    require_root("status")
+    settings: Settings = context.obj
+    file = settings.manifest_file()
+    manifest = file.read()
+    rows = compare(manifest, settings.engine())
+    if as_json:
+        output.show_json(
+            manifest=output.manifest_json(manifest),
+            docker={r.entry.id: {"state": r.docker, "policy_held": r.policy_held} for r in rows},
+        )
+    else:
+        output.show_status(manifest, rows)

@@ -1,0 +1,183 @@
+"""What people and programs read: tables, progress lines, JSON, errors."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from drainer.errors import ExitCode
+from drainer.manifest import CheckpointState, Entry, Manifest, State
+from drainer.model import Finding, Plan, PlanEntry, Verdict
+from drainer.status import StatusRow
+from drainer.text import printable, size
+
+FORMAT_VERSION = "1.0"
+"""Of every JSON output. Within a major version fields are only added."""
+
+WIDTH_WITHOUT_TERMINAL = 160
+
+
+def show_json(**content: object) -> None:
+    """Print one JSON document."""
+    print(json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2))  # noqa: T201
+
+
+def show_error(message: str, hint: str, code: ExitCode, *, as_json: bool) -> None:
+    """Print an error and its hint, one line each, on stderr, or as JSON on stdout."""
+    if as_json:
+        show_json(error={"code": int(code), "message": message, "hint": hint})
+        return
+    say(f"error: {printable(message, 500)}")
+    if hint:
+        say(f"hint: {printable(hint, 500)}")
+
+
+def say(line: str) -> None:
+    """Print a line of progress on stderr."""
+    print(f"drainer: {line}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; the last column wraps, the others do not. Cells may be untrusted."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and seldom needed
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, name in enumerate(columns):
+        table.add_column(name, no_wrap=number < len(columns) - 1, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell, 300)) for cell in row))
+    width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    Console(width=width, no_color=not colour, highlight=False, markup=False).print(table)
+
+
+def line(text: str = "") -> None:
+    """Print a line on stdout."""
+    print(text)  # noqa: T201
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """Shape a plan for programs."""
+    return {
+        "refusals": [asdict(r) for r in plan.refusals],
+        "entries": [_planned_json(e) for e in plan.entries],
+        "host": asdict(plan.host),
+        "engine": asdict(plan.engine),
+    }
+
+
+def _planned_json(entry: PlanEntry) -> dict[str, Any]:
+    container = entry.container
+    return {
+        "id": container.id,
+        "name": container.name,
+        "image": container.image,
+        "restart_policy": asdict(container.restart_policy),
+        "verdict": entry.verdict,
+        "reasons": [asdict(r) for r in entry.reasons],
+        "notes": [asdict(n) for n in entry.notes],
+        "wave": entry.wave,
+        "needs": list(entry.needs),
+        "expected_bytes": entry.expected_bytes,
+    }
+
+
+def show_plan(plan: Plan) -> None:
+    """Print a plan for people: what is carried and what not, why, and what to do about it."""
+    show_table(
+        ("CONTAINER", "VERDICT", "WAVE", "SIZE", "WHY"),
+        [
+            (
+                e.container.name,
+                e.verdict,
+                str(e.wave) if e.verdict is Verdict.CARRY else "-",
+                size(e.expected_bytes) if e.verdict is Verdict.CARRY else "-",
+                _why(e),
+            )
+            for e in plan.entries
+        ],
+    )
+    carried = plan.carried
+    total = size(sum(e.expected_bytes for e in carried))
+    line()
+    line(f"{len(carried)} of {len(plan.entries)} running containers would be carried, {total}.")
+    advice = {r.id: r for e in plan.entries for r in (*e.reasons, *e.notes)}
+    advice |= {r.id: r for r in plan.refusals}
+    for finding in advice.values():
+        line(f"  {finding.id}: {finding.advice}")
+
+
+def _why(entry: PlanEntry) -> str:
+    return "; ".join(_finding(f) for f in (*entry.reasons, *entry.notes))
+
+
+def _finding(finding: Finding) -> str:
+    detail = f" ({printable(finding.detail, 120)})" if finding.detail else ""
+    return f"{finding.id}{detail}"
+
+
+def progress(entry: Entry) -> None:
+    """Print a line for a change of one container's state."""
+    detail = f": {entry.detail}" if entry.detail else ""
+    say(printable(f"{entry.name}: {entry.state}{detail}", 400))
+
+
+def manifest_json(manifest: Manifest) -> dict[str, Any]:
+    """Shape a manifest for programs."""
+    return asdict(manifest)
+
+
+def show_outcome(manifest: Manifest) -> None:
+    """Print what became of each container."""
+    show_table(
+        ("CONTAINER", "STATE", "SIZE", "POLICY", "WHY"),
+        [
+            (
+                e.name,
+                e.state,
+                size(e.size) if e.size else "-",
+                e.restart_policy.name or "no",
+                _outcome_words(e),
+            )
+            for e in manifest.entries
+        ],
+    )
+
+
+def _outcome_words(entry: Entry) -> str:
+    parts = [f"{entry.skip_reason}: {entry.detail}" if entry.skip_reason else entry.detail]
+    parts += entry.notes
+    if entry.checkpoint_state is CheckpointState.UNUSABLE:
+        parts.append(f"checkpoint {entry.checkpoint} is kept for inspection")
+    return "; ".join(p for p in parts if p)
+
+
+def show_status(manifest: Manifest, rows: Sequence[StatusRow]) -> None:
+    """Print the manifest beside Docker's view."""
+    line(f"Drain {manifest.drain_id} ({manifest.trigger}), {manifest.created}")
+    ended = f"finished {manifest.finished}" if manifest.finished else "pending: not yet finished"
+    line(f"Resume: {ended}")
+    line()
+    show_table(
+        ("CONTAINER", "MANIFEST", "DOCKER", "POLICY", "WHY"),
+        [
+            (
+                row.entry.name,
+                row.entry.state,
+                row.docker,
+                (row.entry.restart_policy.name or "no") + (" (held)" if row.policy_held else ""),
+                _outcome_words(row.entry),
+            )
+            for row in rows
+        ],
+    )
+
+
+def summary(manifest: Manifest) -> str:
+    """Count the states in a sentence."""
+    counts = [(state, sum(e.state is state for e in manifest.entries)) for state in State]
+    return ", ".join(f"{count} {state}" for state, count in counts if count) or "no containers"

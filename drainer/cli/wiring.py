@@ -1,0 +1,79 @@
+"""Put the real parts together for a command."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from drainer.deadline import Deadline
+from drainer.engine.base import Engine
+from drainer.engine.docker import DockerEngine
+from drainer.errors import EngineTimeoutError, EngineUnavailableError, NoPermissionError
+from drainer.host.base import Host
+from drainer.host.linux import LinuxHost
+from drainer.store.files import StateDirectory
+from drainer.store.manifest_file import ManifestFile
+
+ENGINE_POLL = 1.0
+"""Seconds between two questions whether Docker answers yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Options that every command shares."""
+
+    state_dir: Path
+    docker_host: str
+
+    def engine(self) -> Engine:
+        """Reach for the Docker daemon of this host."""
+        return DockerEngine(self.docker_host)
+
+    def host(self) -> Host:
+        """Reach for this host."""
+        return LinuxHost()
+
+    def state(self) -> StateDirectory:
+        """Open the state directory, making it if need be."""
+        return StateDirectory(self.state_dir)
+
+    def manifest_file(self) -> ManifestFile:
+        """Open the manifest's place."""
+        return ManifestFile(self.state())
+
+
+def require_root(verb: str) -> None:
+    """Refuse early and clearly: /proc, CRIU's images and Docker's directory are root's."""
+    if os.geteuid() != 0:
+        raise NoPermissionError(f"`drainer {verb}` must be run by root", f"sudo drainer {verb}")
+
+
+@contextmanager
+def interruptible(deadline: Deadline) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end the run in a safe state instead of at once."""
+    handlers = {
+        number: signal.signal(number, lambda *_: deadline.interrupt())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def wait_for_engine(engine: Engine, deadline: Deadline, seconds: float) -> None:
+    """Wait until Docker answers, at most so long; raises `EngineUnavailableError` then."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            engine.facts()
+        except (EngineUnavailableError, EngineTimeoutError):
+            if time.monotonic() >= end or deadline.over or deadline.interrupted:
+                raise
+            deadline.sleep(ENGINE_POLL)
+        else:
+            return

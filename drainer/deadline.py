@@ -1,0 +1,43 @@
+"""Budgets: how long a run may still take."""
+
+import threading
+import time
+from collections.abc import Callable
+
+
+class Deadline:
+    """A point in time by which a run ends, in seconds from now; `None` means without limit.
+
+    `interrupt` (from a signal handler) ends it at once: what is under way is brought to a safe
+    state, and nothing new begins.
+    """
+
+    def __init__(self, budget: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start the budget now."""
+        self._clock = clock
+        self._end = None if budget is None else clock() + budget
+        self._interrupted = threading.Event()
+
+    def interrupt(self) -> None:
+        """Let nothing new begin."""
+        self._interrupted.set()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether somebody asked drainer to stop."""
+        return self._interrupted.is_set()
+
+    @property
+    def over(self) -> bool:
+        """Whether the budget is used up."""
+        return self._end is not None and self._clock() >= self._end
+
+    def limit(self, seconds: float) -> float:
+        """Return `seconds`, or what is left of the budget if that is less; at least 0.1."""
+        if self._end is None:
+            return seconds
+        return max(0.1, min(seconds, self._end - self._clock()))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until the end of the budget or an interruption."""
+        self._interrupted.wait(self.limit(seconds))

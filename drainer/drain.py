@@ -1,0 +1,213 @@
+"""Carry out a plan: checkpoint what is eligible, writing ahead of each act."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from drainer.deadline import Deadline
+from drainer.engine.base import Engine
+from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
+from drainer.host.base import Host, checkpoint_directory
+from drainer.manifest import CheckpointState, Entry, Manifest, State
+from drainer.model import Plan, PlanEntry, RestartPolicy, Verdict
+from drainer.recover import Step, next_step
+from drainer.release import release
+from drainer.schedule import run_in_order
+from drainer.store.manifest_file import ManifestFile, Record
+
+HELD = RestartPolicy("no")
+
+
+@dataclass(frozen=True, slots=True)
+class DrainOptions:
+    """How a drain is run."""
+
+    trigger: str = "manual"
+    parallel: int = 2
+    container_timeout: float = 300.0
+    """Seconds that one checkpoint may take."""
+
+
+def settle(engine: Engine, record: Record) -> tuple[Entry, ...]:
+    """Look after a manifest that still waits for its resume, before a new drain begins.
+
+    What runs again is given back to Docker, with its restart policy; so the new plan sees it as
+    its owner set it. What is still down is returned, to be kept in the new manifest.
+    """
+    kept: list[Entry] = []
+    for entry in record.manifest.entries:
+        if entry.state.ended:
+            continue
+        try:
+            container = engine.inspect(entry.id)
+        except ContainerGoneError:
+            record.update(entry.id, state=State.GONE, detail="removed since the drain")
+            continue
+        settled = entry
+        if container.running or next_step(entry, container) is Step.RELEASE:
+            settled = release(engine, record, entry, "it ran again before a resume")
+        if not settled.state.ended:
+            kept.append(settled)
+    return tuple(kept)
+
+
+def new_manifest(plan: Plan, kept: tuple[Entry, ...], trigger: str, now: datetime) -> Manifest:
+    """Make the manifest of a plan: one entry for each container, and those still to be resumed."""
+    drain_id = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    planned = {e.container.id for e in plan.entries}
+    return Manifest(
+        drain_id=drain_id,
+        created=now.astimezone(UTC).isoformat(timespec="seconds"),
+        trigger=trigger,
+        host=plan.host,
+        engine=plan.engine,
+        entries=tuple(e for e in kept if e.id not in planned)
+        + tuple(_entry(e, drain_id) for e in plan.entries),
+    )
+
+
+def _entry(planned: PlanEntry, drain_id: str) -> Entry:
+    container = planned.container
+    skipped = planned.verdict is Verdict.SKIP
+    return Entry(
+        id=container.id,
+        name=container.name,
+        image=container.image,
+        state=State.LEFT if skipped else State.PLANNED,
+        restart_policy=container.restart_policy,
+        started_at=container.started_at,
+        paused=container.paused,
+        addresses=container.addresses,
+        wave=planned.wave,
+        needs=planned.needs,
+        checkpoint="" if skipped else f"drainer-{drain_id}",
+        skip_reason=planned.reasons[0].id if skipped else "",
+        detail=planned.reasons[0].sentence if skipped else "",
+        notes=tuple(note.sentence for note in planned.notes),
+    )
+
+
+def drain(
+    plan: Plan,
+    engine: Engine,
+    host: Host,
+    file: ManifestFile,
+    deadline: Deadline,
+    options: DrainOptions,
+    on_change: Callable[[Entry], None] = lambda _entry: None,
+    kept: tuple[Entry, ...] = (),
+) -> Manifest:
+    """Checkpoint every eligible container of `plan` and take it down; return the manifest.
+
+    Users go before what they use. Until a container is killed, any failure leaves it running
+    with nothing but a pause behind it, its policy put back, and the others go on.
+    """
+    manifest = new_manifest(plan, kept, options.trigger, datetime.now(UTC))
+    record = Record(file, manifest)
+    file.write(manifest)
+    worker = _Worker(engine, host, record, deadline, options, on_change)
+    entries = {e.container.id: e for e in plan.carried}
+    users: dict[str, list[str]] = {key: [] for key in entries}
+    for user in plan.carried:
+        for provider in user.needs:
+            # A cycle was cut by the order of the waves.
+            if provider in entries and entries[provider].wave > user.wave:
+                users[provider].append(user.container.id)
+    run_in_order(users, worker.carry, options.parallel)
+    return record.manifest
+
+
+class _Worker:
+    """Takes single containers down, each in a thread of its own."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        host: Host,
+        record: Record,
+        deadline: Deadline,
+        options: DrainOptions,
+        on_change: Callable[[Entry], None],
+    ) -> None:
+        self._engine = engine
+        self._host = host
+        self._record = record
+        self._deadline = deadline
+        self._options = options
+        self._on_change = on_change
+
+    def carry(self, container: str) -> None:
+        """Take one container through held, dumping, dumped and stopped, or give it back."""
+        entry = self._record.entry(container)
+        if self._deadline.over or self._deadline.interrupted:
+            why = "interrupted" if self._deadline.interrupted else "the budget ended before it"
+            self._on_change(self._record.update(container, state=State.LEFT, detail=why))
+            return
+        try:
+            self._hold(entry)
+            self._dump(entry)
+            self._stop(entry)
+        except Exception as error:
+            why = error.message if isinstance(error, DrainerError) else repr(error)
+            self._give_up(entry, why)
+            if not isinstance(error, DrainerError):
+                raise
+
+    def _advance(self, entry: Entry, state: State, **changes: object) -> None:
+        self._on_change(self._record.update(entry.id, state=state, **changes))
+
+    def _hold(self, entry: Entry) -> None:
+        if self._engine.inspect(entry.id).started_at != entry.started_at:
+            raise DrainerError("it was restarted after the plan was made")
+        self._advance(entry, State.HELD)
+        if not entry.restart_policy.held:
+            self._engine.set_restart_policy(entry.id, HELD)
+
+    def _dump(self, entry: Entry) -> None:
+        self._advance(entry, State.DUMPING)
+        if not entry.paused:
+            self._engine.pause(entry.id)
+        self._checkpoint(entry)
+        directory = checkpoint_directory(self._record.manifest.engine, entry.id, entry.checkpoint)
+        size = self._host.verify_checkpoint(directory)
+        self._host.flush(directory)
+        self._advance(entry, State.DUMPED, size=size, checkpoint_state=CheckpointState.COMPLETE)
+
+    def _checkpoint(self, entry: Entry) -> None:
+        limit = self._deadline.limit(self._options.container_timeout)
+        try:
+            self._engine.create_checkpoint(entry.id, entry.checkpoint, limit)
+        except EngineTimeoutError:
+            raise
+        except EngineError as error:
+            cause = self._host.dump_error(entry.id)
+            if not cause:
+                raise
+            raise EngineError(f"CRIU could not checkpoint it: {cause}", error.hint) from error
+
+    def _stop(self, entry: Entry) -> None:
+        container = self._engine.inspect(entry.id)
+        if not container.paused or container.started_at != entry.started_at:
+            raise DrainerError("somebody let it run on during the drain")
+        self._engine.kill(entry.id)
+        self._advance(entry, State.STOPPED)
+
+    def _give_up(self, entry: Entry, why: str) -> None:
+        entry = self._record.entry(entry.id)
+        if entry.state is State.DUMPED and self._is_down(entry):
+            self._advance(entry, State.STOPPED)
+            return
+        self._on_change(release(self._engine, self._record, entry, why))
+
+    def _is_down(self, entry: Entry) -> bool:
+        try:
+            container = self._engine.inspect(entry.id)
+        except DrainerError:
+            return False
+        return not container.running and container.started_at == entry.started_at
+
+
+def outcome_counts(manifest: Manifest) -> tuple[int, int]:
+    """Return how many containers were to be carried, and how many are down with a checkpoint."""
+    eligible = [e for e in manifest.entries if not e.skip_reason]
+    return len(eligible), sum(1 for e in eligible if e.state is State.STOPPED)

@@ -1,0 +1,48 @@
+"""Replace a file of the host so that a crash leaves the old one or the new one, whole."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def replace_file(
+    path: Path,
+    data: bytes,
+    mode: int = 0o644,
+    owner: tuple[int, int] | None = None,
+    check: Callable[[Path], None] | None = None,
+) -> None:
+    """Write `data` to `path`; durable when this returns.
+
+    `check` sees the new file, under another name in the same directory, before it takes the
+    place of the old one, and may raise. `owner` is uid and gid. Raises `OSError`.
+    """
+    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            os.fchmod(fd, mode)
+            if owner is not None:
+                os.fchown(fd, *owner)
+            file.flush()
+            os.fsync(fd)
+        if check is not None:
+            check(temporary)
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+    flush_directory(path.parent)
+
+
+def flush_directory(path: Path) -> None:
+    """Flush a directory's names to disk. Raises `OSError`."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

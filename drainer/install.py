@@ -1,0 +1,179 @@
+"""Install and remove drainer's systemd units. Nothing is printed: what was done is returned."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drainer.errors import ConfigInvalidError, HostIncapableError
+from drainer.files import flush_directory, replace_file
+from drainer.host.run import Runner, run
+from drainer.text import printable
+from drainer.units import DRAIN_UNIT, UNITS, is_ours, render
+
+UNIT_DIRECTORY = Path("/usr/local/lib/systemd/system")
+"""Local software's place. /etc/systemd/system is the administrator's, and wins over it."""
+
+_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One step of an installation."""
+
+    what: str
+    """A verb: `write`, `remove`, `reload`, `enable`, `disable`, `start`, `stop`, `back up`."""
+    target: str
+    """A path, or the name of a unit."""
+    changed: bool
+    """Whether it had to be done; otherwise everything was so already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done, in order, and what is left to the administrator, in sentences."""
+
+    actions: tuple[Action, ...] = ()
+    advice: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Systemctl:
+    run: Runner
+    actions: list[Action] = field(default_factory=list)
+
+    def holds(self, question: str, unit: str) -> bool:
+        return self.run(["systemctl", question, "--quiet", unit], _SECONDS).status == 0
+
+    def do(self, verb: str, *units: str) -> None:
+        result = self.run(["systemctl", verb, *units], _SECONDS)
+        if result.status != 0:
+            lines = (result.errors or result.output).strip().splitlines()
+            problem = printable(lines[-1]) if lines else f"exit status {result.status}"
+            raise HostIncapableError(
+                f"systemctl {' '.join((verb, *units))}: {problem}",
+                "systemd must run this host; put right what it complains about, and run it again",
+            )
+
+
+def plan_install(program: Path, unit_directory: Path = UNIT_DIRECTORY) -> tuple[Action, ...]:
+    """Say which unit files an installation would write. Changes nothing.
+
+    Raises `ConfigInvalidError` when a file in the way is not drainer's own, or was changed.
+    """
+    actions = []
+    for unit in UNITS:
+        path = unit_directory / unit
+        present = _read(path)
+        if present is not None and not is_ours(present):
+            raise _not_ours(path)
+        actions.append(Action("write", str(path), present != render(unit, program)))
+    return tuple(actions)
+
+
+def install(
+    program: Path,
+    unit_directory: Path = UNIT_DIRECTORY,
+    *,
+    enable: bool = False,
+    runner: Runner = run,
+) -> Outcome:
+    """Write the units for `program`; with `enable` let them take part from now on.
+
+    `program` is to be checked before (`drainer.program.check_program`). What is as it should be
+    is left alone. Raises `ConfigInvalidError` (see `plan_install`), `HostIncapableError` when
+    systemd refuses, and `OSError`.
+    """
+    systemctl = _Systemctl(runner)
+    actions = list(plan_install(program, unit_directory))
+    unit_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for unit, action in zip(UNITS, actions, strict=True):
+        if action.changed:
+            replace_file(unit_directory / unit, render(unit, program).encode())
+    if any(action.changed for action in actions) or _needs_reload(systemctl):
+        systemctl.do("daemon-reload")
+        actions.append(Action("reload", "systemd", changed=True))
+    if not enable:
+        return Outcome(tuple(actions), _left_to_do(systemctl))
+    for unit in UNITS:
+        changed = not systemctl.holds("is-enabled", unit)
+        if changed:
+            systemctl.do("enable", unit)
+        actions.append(Action("enable", unit, changed))
+    # Its ExecStop= is what drains at shutdown, and systemd runs that of active units only.
+    changed = not systemctl.holds("is-active", DRAIN_UNIT)
+    if changed:
+        systemctl.do("start", DRAIN_UNIT)
+    actions.append(Action("start", DRAIN_UNIT, changed))
+    return Outcome(tuple(actions))
+
+
+def uninstall(
+    unit_directory: Path = UNIT_DIRECTORY,
+    *,
+    pending: bool = False,
+    force: bool = False,
+    runner: Runner = run,
+) -> Outcome:
+    """Stop, disable and remove the units that drainer wrote.
+
+    `pending` tells that a manifest waits for its resume; then, without `force`, this is refused.
+    Stopping the drain unit runs its ExecStop=, which does nothing while the host is not going
+    down. Raises `ConfigInvalidError` when refused, also for files that are not drainer's own or
+    were changed; then nothing was removed.
+    """
+    if pending and not force:
+        raise ConfigInvalidError(
+            "containers still wait to be brought back",
+            "run `drainer resume` first, or give them up with --force",
+        )
+    present = []
+    for path in (unit_directory / unit for unit in UNITS):
+        content = _read(path)
+        if content is not None:
+            if not is_ours(content):
+                raise _not_ours(path)
+            present.append(path)
+    systemctl = _Systemctl(runner)
+    actions = []
+    for path in present:
+        for verb, question in (("stop", "is-active"), ("disable", "is-enabled")):
+            changed = systemctl.holds(question, path.name)
+            if changed:
+                systemctl.do(verb, path.name)
+            actions.append(Action(verb, path.name, changed))
+        path.unlink()
+        actions.append(Action("remove", str(path), changed=True))
+    if present:
+        flush_directory(unit_directory)
+        systemctl.do("daemon-reload")
+        actions.append(Action("reload", "systemd", changed=True))
+    return Outcome(tuple(actions))
+
+
+def _needs_reload(systemctl: _Systemctl) -> bool:
+    """Tell whether an earlier installation ended before systemd read its files."""
+    question = ["systemctl", "show", "--property=NeedDaemonReload", "--value", *UNITS]
+    return "yes" in systemctl.run(question, _SECONDS).output.split()
+
+
+def _left_to_do(systemctl: _Systemctl) -> tuple[str, ...]:
+    units = [unit for unit in UNITS if not systemctl.holds("is-enabled", unit)]
+    advice = []
+    if units:
+        advice.append(f"To take part in every reboot: systemctl enable {' '.join(units)}")
+    if not systemctl.holds("is-active", DRAIN_UNIT):
+        advice.append(f"To drain at the next reboot already: systemctl start {DRAIN_UNIT}")
+    return tuple(advice)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+
+
+def _not_ours(path: Path) -> ConfigInvalidError:
+    return ConfigInvalidError(
+        f"{path} was not written by drainer, or was changed since",
+        f"keep changes in a drop-in (systemctl edit {path.name}) and move this file away",
+    )

@@ -1,0 +1,31 @@
+"""Read what a plan is made from: the host, Docker, its running containers, their processes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drainer.engine.base import Engine
+from drainer.host.base import Host
+from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All facts of one moment."""
+
+    host: HostFacts
+    engine: EngineFacts
+    containers: tuple[Container, ...]
+    processes: Mapping[str, ProcessFacts]
+    """By container id."""
+
+
+def take_inventory(engine: Engine, host: Host) -> Inventory:
+    """Look at everything, touch nothing. Raises `EngineError` when Docker cannot be asked."""
+    facts = engine.facts()
+    containers = engine.running()
+    return Inventory(
+        host.facts(),
+        facts,
+        containers,
+        {c.id: host.processes(c) for c in containers if c.pid},
+    )

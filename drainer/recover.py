@@ -1,0 +1,77 @@
+"""Decide from the manifest and from Docker alone what a container still needs. Pure.
+
+Whatever ended the last run - its own end, a crash, a power cut - the answer is the same, and
+acting on it twice is harmless.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from drainer.manifest import CheckpointState, Entry, State
+from drainer.model import Container
+
+
+class Step(StrEnum):
+    """What to do with one container."""
+
+    NOTHING = "nothing"
+    FORGET = "forget"
+    """It was removed."""
+    RELEASE = "release"
+    """Give it back to Docker: thaw it, put its restart policy back."""
+    RESTORE = "restore"
+    CONFIRM = "confirm"
+    """It runs after a restore was asked for: find out which way, and finish."""
+    CLEAN = "clean"
+    """It was restored, and its used checkpoint may still be on disk."""
+    START_COLD = "start cold"
+    """A restore was asked for and must not be asked for again."""
+    START_LIKE_DOCKER = "start like Docker"
+    """Docker could not start it at boot, because what it uses was still down."""
+
+
+def next_step(entry: Entry, container: Container | None, *, waited: bool = False) -> Step:
+    """Decide on one container.
+
+    `container` is what Docker says now, None if it is not there. `waited` tells that the
+    container uses another one which drainer took down, directly or not.
+    """
+    if entry.state in {State.STARTED_COLD, State.GONE}:
+        return Step.NOTHING
+    if container is None:
+        return Step.NOTHING if entry.state is State.RESTORED else Step.FORGET
+    match entry.state:
+        case State.RESTORED:
+            used = entry.checkpoint_state is CheckpointState.USED
+            step = Step.NOTHING if used else Step.CLEAN
+        case State.LEFT:
+            step = Step.START_LIKE_DOCKER if waited and not container.running else Step.NOTHING
+        case State.RESTORING:
+            step = Step.CONFIRM if container.running else Step.START_COLD
+        case State.DUMPED | State.STOPPED:
+            ran_again = container.running or container.started_at != entry.started_at
+            step = Step.RELEASE if ran_again else Step.RESTORE
+        case _:
+            step = Step.RELEASE
+    return step
+
+
+def waiting_users(entries: Iterable[Entry]) -> frozenset[str]:
+    """Return the ids of skipped containers that use, directly or not, a carried one.
+
+    Docker waits at most five seconds for a network provider or link target that it starts itself
+    (moby daemon/daemon.go restore) and then fails to start the user; a carried provider comes
+    back later than that.
+    """
+    known = tuple(entries)
+    carried = {e.id for e in known if e.checkpoint and e.state is not State.LEFT}
+    waiting: set[str] = set()
+    while True:
+        more = {
+            e.id
+            for e in known
+            if e.id not in carried | waiting and (carried | waiting).intersection(e.needs)
+        }
+        if not more:
+            return frozenset(waiting)
+        waiting |= more

@@ -1,0 +1,72 @@
+"""Give a container back to Docker as it was: the way out of every unfinished drain."""
+
+from drainer.engine.base import Engine
+from drainer.errors import ContainerGoneError, DrainerError
+from drainer.manifest import CheckpointState, Entry, State
+from drainer.model import Container
+from drainer.store.manifest_file import Record
+
+START_TIMEOUT = 120.0
+"""Seconds that a cold start may take."""
+
+
+def put_policy_back(engine: Engine, entry: Entry) -> None:
+    """Set the original restart policy, unless somebody has chosen another one meanwhile."""
+    if entry.restart_policy.held:
+        return
+    if engine.inspect(entry.id).restart_policy.held:
+        engine.set_restart_policy(entry.id, entry.restart_policy)
+
+
+def start_like_docker(engine: Engine, entry: Entry) -> bool:
+    """Start the container if it is down and dockerd would have started it; tell whether it did."""
+    container = engine.inspect(entry.id)
+    if container.running or not entry.restart_policy.starts_at_boot(
+        container.exit_code, container.restart_count
+    ):
+        return False
+    engine.start(entry.id, START_TIMEOUT)
+    return True
+
+
+def release(engine: Engine, record: Record, entry: Entry, why: str) -> Entry:
+    """Undo a drain of one container: thaw it, put its policy back, drop its checkpoint.
+
+    Each step is tried even if one before it failed. The entry becomes `left` only if all
+    succeeded; else it keeps its state, so that a later resume tries again. Returns the entry.
+    """
+    if entry.state is State.PLANNED:
+        return record.update(entry.id, state=State.LEFT, detail=why)
+    failures: list[str] = []
+    try:
+        container = engine.inspect(entry.id)
+    except ContainerGoneError:
+        return record.update(entry.id, state=State.GONE, detail=f"{why}; removed meanwhile")
+    except DrainerError as error:
+        return record.update(entry.id, detail=f"{why}; not undone: {error.message}")
+    for step in (_thaw, _drop_checkpoint, _policy_and_start):
+        try:
+            step(engine, entry, container)
+        except DrainerError as error:
+            failures.append(error.message)
+    if failures:
+        return record.update(entry.id, detail=f"{why}; not undone: {'; '.join(failures)}")
+    return record.update(
+        entry.id, state=State.LEFT, detail=why, checkpoint_state=CheckpointState.NONE, size=0
+    )
+
+
+def _thaw(engine: Engine, entry: Entry, container: Container) -> None:
+    if container.running and container.paused and not entry.paused:
+        engine.unpause(entry.id)
+
+
+def _drop_checkpoint(engine: Engine, entry: Entry, _container: Container) -> None:
+    # It runs, or ran, on: memory and file system no longer match.
+    if entry.checkpoint:
+        engine.delete_checkpoint(entry.id, entry.checkpoint)
+
+
+def _policy_and_start(engine: Engine, entry: Entry, _container: Container) -> None:
+    put_policy_back(engine, entry)
+    start_like_docker(engine, entry)

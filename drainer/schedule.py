@@ -1,0 +1,33 @@
+"""Run work on containers side by side, bounded, each after those it must wait for."""
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
+
+
+def run_in_order(
+    predecessors: Mapping[str, Iterable[str]], work: Callable[[str], None], parallel: int
+) -> None:
+    """Call `work(id)` for each key of `predecessors`, at most `parallel` at once.
+
+    An id starts when all its predecessors have returned; predecessors that are no keys are
+    ignored. The graph must have no cycle. The first exception of `work` is raised at the end,
+    when everything else has run: one container never stops the others.
+    """
+    graph = TopologicalSorter(
+        {key: [p for p in before if p in predecessors] for key, before in predecessors.items()}
+    )
+    graph.prepare()
+    failures: list[BaseException] = []
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="drainer") as pool:
+        pending: dict[Future[None], str] = {}
+        while graph.is_active():
+            for key in graph.get_ready():
+                pending[pool.submit(work, key)] = key
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                graph.done(pending.pop(future))
+                failure = future.exception()
+                if failure is not None:
+                    failures.append(failure)
+    if failures:
+        raise failures[0]

@@ -1,0 +1,36 @@
+"""drainer's systemd units: where their templates are, and how they are rendered and recognised."""
+
+import hashlib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+DRAIN_UNIT = "drainer-drain.service"
+RESUME_UNIT = "drainer-resume.service"
+UNITS = (DRAIN_UNIT, RESUME_UNIT)
+
+_PLACEHOLDER = "@DRAINER@"
+_MARK = "# Installed by drainer; of the rest the SHA-256 is "
+
+
+def template(unit: str) -> str:
+    """Return a unit's template, from the installed package or from a checkout."""
+    packaged: Traversable = files("drainer") / "systemd" / unit
+    checkout = Path(__file__).resolve().parent.parent / "systemd" / unit
+    return (packaged if packaged.is_file() else checkout).read_text(encoding="utf-8")
+
+
+def render(unit: str, program: Path) -> str:
+    """Return a unit that runs `program`, whose path needs no quoting, with drainer's mark."""
+    body = template(unit).replace(_PLACEHOLDER, str(program))
+    return f"{_MARK}{_digest(body)}\n{body}"
+
+
+def is_ours(content: str) -> bool:
+    """Tell whether drainer wrote this unit, whatever version of it, and nobody changed it since."""
+    first, _, body = content.partition("\n")
+    return first == _MARK + _digest(body)
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()

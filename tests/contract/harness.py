@@ -1,0 +1,153 @@
+"""What the contract asks of a Docker beside the engine: containers to act on, and their progress.
+
+Every container counts, and prints each number. The count is what a restore must carry on.
+"""
+
+import itertools
+import subprocess
+import time
+from typing import Protocol
+
+from drainer.engine.base import Engine
+from drainer.engine.docker import DockerEngine
+from drainer.engine.fake import FakeEngine
+from drainer.errors import EngineTimeoutError
+from drainer.model import Container, RestartPolicy
+
+IMAGE = "lab/busybox"
+COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done"
+PATIENCE = 240.0
+"""Seconds: an emulated host takes that long at worst."""
+
+
+class Harness(Protocol):
+    engine: Engine
+    patience: float
+    """Limit in seconds for checkpoints and starts that should succeed."""
+
+    def create(self, policy: str = "no", join: str = "") -> str:
+        """Run a counting container and return its id. `join` names whose network it uses."""
+
+    def progress(self, container: str) -> int:
+        """Return the last number that the container reached, up or down."""
+
+    def advance(self, container: str) -> None:
+        """Return once a running container has counted on."""
+
+    def stop(self, container: str) -> None:
+        """Do what its owner's `docker stop` does."""
+
+    def remove(self, container: str) -> None:
+        """Do what its owner's `docker rm --force` does."""
+
+    def hurry(self, method: str, container: str) -> float:
+        """Return a limit in seconds that the next such call cannot meet."""
+
+    def close(self) -> None:
+        """Remove every container."""
+
+
+class FakeHarness:
+    patience = 1.0
+
+    def __init__(self) -> None:
+        self.docker = FakeEngine()
+        self.engine: Engine = self.docker
+        self._numbers = itertools.count(1)
+        self._last: dict[str, int] = {}
+
+    def create(self, policy: str = "no", join: str = "") -> str:
+        number = next(self._numbers)
+        container = Container(
+            f"{number:064x}",
+            f"contract-{number}",
+            restart_policy=RestartPolicy(policy),
+            network_mode=f"container:{join}" if join else "bridge",
+        )
+        self.docker.add(container)
+        self.advance(container.id)
+        return container.id
+
+    def progress(self, container: str) -> int:
+        if self.docker.inspect(container).running:
+            self._last[container] = self.docker.memory(container)
+        return self._last[container]
+
+    def advance(self, container: str) -> None:
+        self.docker.tick()
+        self.progress(container)
+
+    def stop(self, container: str) -> None:
+        self.docker.stop(container, 137)
+
+    def remove(self, container: str) -> None:
+        self.docker.remove(container)
+
+    def hurry(self, method: str, container: str) -> float:
+        self.docker.script(method, container, error=EngineTimeoutError("late"), takes_effect=True)
+        return 0.01
+
+    def close(self) -> None:
+        pass
+
+
+class DockerHarness:
+    """The Docker of this host: root, Docker's command and the image `lab/busybox` are needed."""
+
+    patience = PATIENCE
+
+    def __init__(self) -> None:
+        self.engine: Engine = DockerEngine()
+        self._made: list[str] = []
+
+    def create(self, policy: str = "no", join: str = "") -> str:
+        arguments = ["run", "--detach", f"--restart={policy}"]
+        if join:
+            arguments.append(f"--network=container:{join}")
+        identity = _docker(*arguments, IMAGE, "sh", "-c", COUNT)
+        self._made.append(identity)
+        self.advance(identity)
+        return identity
+
+    def progress(self, container: str) -> int:
+        return int(_docker("logs", "--tail=1", container) or 0)
+
+    def advance(self, container: str) -> None:
+        before = self.progress(container)
+        deadline = time.monotonic() + PATIENCE
+        while self.progress(container) == before:
+            assert time.monotonic() < deadline, "the container does not count"
+            time.sleep(0.2)
+
+    def stop(self, container: str) -> None:
+        _docker("stop", "-t", "1", container)
+
+    def remove(self, container: str) -> None:
+        _docker("rm", "--force", container)
+        self._made.remove(container)
+
+    def hurry(self, method: str, container: str) -> float:
+        del method, container
+        return 0.01
+
+    def close(self) -> None:
+        # While a checkpoint is under way Docker cannot remove its container.
+        deadline = time.monotonic() + PATIENCE
+        left = self._made[::-1]
+        while left and time.monotonic() < deadline:
+            left = [container for container in left if _run("rm", "--force", container).returncode]
+            if left:
+                time.sleep(1)
+        assert not left, f"containers could not be removed: {left}"
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+
+def _docker(*arguments: str) -> str:
+    done = _run(*arguments)
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr}"
+    return done.stdout.strip()

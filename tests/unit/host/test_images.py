@@ -1,0 +1,233 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from drainer.errors import CheckpointInvalidError
+from drainer.host.images import same_images, verify
+from tests.unit.host.images_builder import (
+    CHILD,
+    build,
+    core,
+    fields,
+    frame,
+    image,
+    inventory,
+    mmap,
+    pagemap,
+    present,
+    pstree,
+    resize,
+)
+
+PAGE = mmap.PAGESIZE
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return build(tmp_path / "checkpoint")
+
+
+def refusal(directory: Path) -> str:
+    with pytest.raises(CheckpointInvalidError) as caught:
+        verify(directory)
+    assert caught.value.hint
+    assert caught.value.message.isprintable()
+    return caught.value.message
+
+
+def test_complete_images_are_accepted_with_their_size(images: Path) -> None:
+    assert verify(images) == sum(f.stat().st_size for f in images.iterdir())
+
+
+NEEDED = [
+    "inventory.img",
+    "pstree.img",
+    "core-1.img",
+    "core-7.img",
+    "core-8.img",
+    "core-9.img",
+    "ids-1.img",
+    "fs-9.img",
+    "mm-1.img",
+    "files.img",
+    "pagemap-1.img",
+    "pages-1.img",
+    "pages-3.img",
+]
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_missing_image_is_named(images: Path, name: str) -> None:
+    (images / name).unlink()
+    assert f": {name}: missing" in refusal(images)
+
+
+WHOLE = [
+    "inventory.img",
+    "core-1.img",
+    "core-7.img",
+    "core-8.img",
+    "ids-1.img",
+    "fs-1.img",
+    "mm-9.img",
+    "pagemap-1.img",
+    "pagemap-shmem-77.img",
+]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_an_image_cut_off_anywhere_is_named(images: Path, name: str) -> None:
+    data = (images / name).read_bytes()
+    for length in range(len(data)):
+        (images / name).write_bytes(data[:length])
+        message = refusal(images)
+        # Where a page map ends early, its file of pages looks too long.
+        assert f": {name}: " in message or ("pagemap" in name and ": pages-" in message)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["files.img", "fdinfo-2.img", "pstree.img", "pipes-data.img", "sk-queues.img"]
+    + ["tcp-stream-a1.img"],
+)
+def test_an_image_cut_off_within_a_message_or_its_data_is_named(images: Path, name: str) -> None:
+    data = (images / name).read_bytes()
+    for length in (0, 3, 7, 9, 12, len(data) - 1):
+        (images / name).write_bytes(data[:length])
+        assert f": {name}: " in refusal(images)
+
+
+@pytest.mark.parametrize("name", [*WHOLE, "files.img", "seccomp.img", "irmap-cache.img"])
+def test_an_image_of_zeros_is_named(images: Path, name: str) -> None:
+    (images / name).write_bytes(bytes((images / name).stat().st_size))
+    assert f": {name}: " in refusal(images)
+
+
+@pytest.mark.parametrize("size", [0, 3 * PAGE - 1, 3 * PAGE + 1, 4 * PAGE])
+def test_pages_of_another_size_are_refused(images: Path, size: int) -> None:
+    resize(images / "pages-1.img", size)
+    assert f": pages-1.img: has {size} bytes, and {3 * PAGE} by" in refusal(images)
+
+
+def test_gigabytes_of_pages_are_not_read(images: Path) -> None:
+    pages = 1 << 24
+    (images / "pagemap-1.img").write_bytes(pagemap(1, present(pages)))
+    resize(images / "pages-1.img", pages * PAGE)
+    assert verify(images) > pages * PAGE
+
+
+def test_page_counts_of_all_criu_versions(images: Path) -> None:
+    (images / "pagemap-1.img").write_bytes(
+        pagemap(
+            1,
+            fields((1, 0x1000), (2, 1)),
+            fields((1, 0x2000), (2, 1), (3, 0)),
+            fields((1, 0x3000), (2, 0), (4, 6), (5, 1)),
+        )
+    )
+    verify(images)
+
+
+@pytest.mark.parametrize("entry", [fields((1, 1), (2, 1), (3, 1)), fields((1, 1), (2, 1), (4, 1))])
+def test_pages_that_are_elsewhere_are_refused(images: Path, entry: bytes) -> None:
+    (images / "pagemap-1.img").write_bytes(pagemap(1, present(3), entry))
+    assert "pagemap-1.img: some pages are not in this checkpoint" in refusal(images)
+
+
+def test_two_page_maps_may_share_a_file_of_pages(images: Path) -> None:
+    (images / f"pagemap-{CHILD}.img").write_bytes(pagemap(1, present(2)))
+    resize(images / "pages-1.img", 5 * PAGE)
+    verify(images)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("inventory.img", inventory(version=1)),
+        ("inventory.img", inventory() + frame(fields((1, 2)))),
+        ("inventory.img", image("core", frame(fields((1, 2))))),
+        ("core-1.img", image("mm", frame(fields((1, 1))))),
+        ("core-1.img", core(1) + frame(fields((1, 1)))),
+        ("core-1.img", image("core", frame(b"\x08" + b"\xff" * 11))),
+        ("core-1.img", image("core", frame(b"\x0b\x00"))),
+        ("core-1.img", image("core", frame(b"\x1a\x7f\x00"))),
+        ("core-1.img", image("core", frame(fields((3, 5))))),
+        ("core-1.img", image("core", b"\xff\xff\xff\xff")),
+        ("pstree.img", image("pstree")),
+        ("pstree.img", image("pstree", frame(fields((2, 1))))),
+        ("pagemap-1.img", image("pagemap")),
+        ("pagemap-1.img", pagemap(1, fields((1, 5)))),
+        ("pipes-data.img", image("pipes-data", frame(fields((1, 3), (2, 1 << 62))))),
+    ],
+)
+def test_nonsense_is_refused_by_name(images: Path, name: str, data: bytes) -> None:
+    (images / name).write_bytes(data)
+    assert f": {name}: " in refusal(images)
+
+
+def test_packed_thread_ids_are_understood(images: Path) -> None:
+    (images / "pstree.img").write_bytes(
+        image("pstree", frame(fields((1, 1), (5, b"\x01\x07"))), pstree(CHILD, (CHILD,)))
+    )
+    verify(images)
+    (images / "core-7.img").unlink()
+    assert "core-7.img: missing" in refusal(images)
+
+
+@pytest.mark.parametrize("kind", ["link", "directory", "fifo"])
+def test_only_plain_files_are_accepted(images: Path, kind: str) -> None:
+    odd = images / "parent\x1b"
+    if kind == "link":
+        odd.symlink_to("/etc/passwd")
+    elif kind == "directory":
+        odd.mkdir()
+    else:
+        os.mkfifo(odd)
+    assert r": parent\x1b: not a plain file" in refusal(images)
+    assert not same_images(images, images)
+
+
+def test_a_missing_or_linked_directory_is_refused(images: Path, tmp_path: Path) -> None:
+    assert "no directory" in refusal(tmp_path / "none")
+    (tmp_path / "link").symlink_to(images)
+    assert "no directory" in refusal(tmp_path / "link")
+    (tmp_path / "empty").mkdir()
+    assert "inventory.img: missing" in refusal(tmp_path / "empty")
+
+
+@pytest.fixture
+def copy(images: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(images, tmp_path / "copy"))
+
+
+def test_a_copy_is_the_same(images: Path, copy: Path) -> None:
+    assert same_images(images, copy)
+
+
+@pytest.mark.parametrize("name", ["inventory.img", "pstree.img", "core-7.img"])
+def test_another_identity_of_the_same_size_is_not_the_same(
+    images: Path, copy: Path, name: str
+) -> None:
+    data = (copy / name).read_bytes()
+    (copy / name).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert not same_images(images, copy)
+
+
+def test_other_names_or_sizes_are_not_the_same(images: Path, copy: Path) -> None:
+    (copy / "extra").write_text("")
+    assert not same_images(images, copy)
+    assert not same_images(copy, images)
+    (copy / "extra").unlink()
+    resize(copy / "pages-1.img", PAGE)
+    assert not same_images(images, copy)
+
+
+def test_what_is_no_checkpoint_is_never_the_same(images: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    assert not same_images(tmp_path / "one", tmp_path / "two")
+    assert not same_images(images, tmp_path / "none")
+    (tmp_path / "link").symlink_to(images)
+    assert not same_images(images, tmp_path / "link")

@@ -1,0 +1,107 @@
+"""Break every call to Docker, one after the other, and kill drainer at every write."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from drainer.errors import EngineError
+from drainer.manifest import Manifest
+from tests.unit.world import Killed, World
+
+CALLS = (
+    "inspect",
+    "set_restart_policy",
+    "pause",
+    "unpause",
+    "kill",
+    "create_checkpoint",
+    "delete_checkpoint",
+    "start",
+)
+
+
+def populate(world: World) -> None:
+    net = world.add("net", "always")
+    world.add("app", "unless-stopped", network_mode=f"container:{net.id}")
+    world.add("plain", "no")
+    world.add("shell", "always", tty=True)
+
+
+def after(world: World) -> None:
+    """Whatever happened: the host boots, and resume runs until it has nothing to do."""
+    for _ in range(2):
+        world.resume()
+    assert world.resume().finished
+    world.check_promise()
+    restored = [c for c in world.engine.calls if c.method == "start" and c.argument]
+    assert len({c.container for c in restored}) == len(restored)
+
+
+def kill_at_write(world: World, number: int) -> None:
+    """Let the process die just before, or just after, the `number`th half of a write."""
+    writes = 0
+    write = world.file.write
+
+    def dying(manifest: Manifest) -> None:
+        nonlocal writes
+        writes += 1
+        if world.dead or writes * 2 - 1 == number:
+            world.dead = True
+            raise Killed
+        write(manifest)
+        if writes * 2 == number:
+            world.dead = True
+            raise Killed
+
+    world.file.write = dying  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("phase", ["drain", "resume"])
+def test_any_one_call_may_fail(tmp_path: Path, call: str, phase: str, *, late: bool) -> None:
+    for nth in range(1, 100):
+        world = World(tmp_path / str(nth))
+        populate(world)
+        if phase == "resume":
+            world.drain()
+            world.reboot()
+        before = len(world.engine.calls)
+        world.engine.script(call, nth=nth, error=EngineError("it broke"), takes_effect=late)
+        if phase == "drain":
+            world.drain()
+            world.reboot()
+        else:
+            world.resume()
+        made = sum(c.method == call for c in world.engine.calls[before:])
+        after(world)
+        if made < nth:
+            return
+    pytest.fail("there was no end to the calls")
+
+
+@pytest.mark.parametrize("end", ["power cut", "reboot", "same boot"])
+@pytest.mark.parametrize("phase", ["drain", "resume"])
+def test_drainer_may_die_at_any_write(tmp_path: Path, phase: str, end: str) -> None:
+    for number in range(1, 200):
+        world = World(tmp_path / str(number))
+        populate(world)
+        if phase == "resume":
+            world.drain()
+            world.reboot()
+        kill_at_write(world, number)
+        with suppress(Killed):
+            world.drain() if phase == "drain" else world.resume()
+        completed = not world.dead
+        world.live_again()
+        if end == "power cut":
+            world.power_cut()
+        elif end == "reboot":
+            world.reboot()
+        if not world.file.exists:
+            continue
+        after(world)
+        if completed:
+            return
+    pytest.fail("there was no end to the writes")

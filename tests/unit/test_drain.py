@@ -1,0 +1,232 @@
+from pathlib import Path
+
+import pytest
+
+from drainer.drain import outcome_counts
+from drainer.errors import EngineError, EngineTimeoutError
+from drainer.manifest import CheckpointState, Manifest, State
+from drainer.model import LABEL_ENABLE
+from tests.unit.world import World, container_id
+
+POLICIES = ["no", "always", "unless-stopped", "on-failure"]
+
+
+def state_of(manifest: Manifest, name: str) -> State:
+    return next(e.state for e in manifest.entries if e.name == name)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_drained_container_is_down_with_its_policy_held_and_recorded(
+    world: World, policy: str
+) -> None:
+    world.add("web", policy)
+    manifest = world.drain()
+    (entry,) = manifest.entries
+    now = world.now("web")
+    assert not now.running
+    assert now.restart_policy.name == "no"
+    assert entry.state is State.STOPPED
+    assert entry.restart_policy.name == policy
+    assert entry.checkpoint_state is CheckpointState.COMPLETE
+    assert entry.size == 1 << 20
+    assert world.file.read() == manifest
+
+
+def test_each_state_is_on_disk_before_its_act_begins(world: World) -> None:
+    world.add("web", "always")
+    on_disk: dict[str, State] = {}
+
+    def look(call: str) -> None:
+        world.engine.script(
+            call, run=lambda: on_disk.update({call: world.file.read().entries[0].state})
+        )
+
+    for call in ("set_restart_policy", "pause", "create_checkpoint", "kill"):
+        look(call)
+    world.drain()
+    assert on_disk == {
+        "set_restart_policy": State.HELD,
+        "pause": State.DUMPING,
+        "create_checkpoint": State.DUMPING,
+        "kill": State.DUMPED,
+    }
+
+
+def test_the_images_are_flushed_before_they_are_called_complete(world: World) -> None:
+    world.add("web")
+    flushed: dict[State, int] = {}
+    world.drain(lambda e: flushed.update({e.state: len(world.host.flushed)}))
+    assert flushed[State.DUMPING] == 0
+    assert flushed[State.DUMPED] == 1
+
+
+def test_it_is_paused_before_the_checkpoint_and_until_the_kill(world: World) -> None:
+    world.add("web")
+    world.drain()
+    acts = [c.method for c in world.engine.calls if c.method not in {"inspect", "facts"}]
+    assert acts == ["running", "pause", "create_checkpoint", "kill"]
+
+
+def test_users_go_down_before_their_providers(world: World) -> None:
+    net = world.add("net")
+    world.add("app", network_mode=f"container:{net.id}")
+    world.drain()
+    killed = [c.container for c in world.engine.calls if c.method == "kill"]
+    assert killed == [container_id("app"), net.id]
+
+
+def test_a_skipped_container_is_not_touched(world: World) -> None:
+    world.add("shell", "always", tty=True)
+    manifest = world.drain()
+    assert state_of(manifest, "shell") is State.LEFT
+    assert manifest.entries[0].skip_reason == "tty"
+    assert {c.method for c in world.engine.calls} <= {"running", "facts"}
+
+
+@pytest.mark.parametrize("call", ["set_restart_policy", "pause", "create_checkpoint", "kill"])
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("policy", ["no", "always"])
+def test_what_fails_is_put_back_as_it_was_and_stops_no_other(
+    world: World, call: str, policy: str, *, late: bool
+) -> None:
+    world.add("bad", policy)
+    world.add("good", policy)
+    world.engine.script(call, "bad", error=EngineError("it broke"), takes_effect=late)
+    manifest = world.drain()
+    assert state_of(manifest, "good") is State.STOPPED
+    never_called = call == "set_restart_policy" and policy == "no"
+    if never_called or (call == "kill" and late):
+        assert state_of(manifest, "bad") is State.STOPPED
+        return
+    bad = next(e for e in manifest.entries if e.name == "bad")
+    assert bad.state is State.LEFT
+    assert bad.detail == "it broke"
+    now = world.now("bad")
+    assert now.running
+    assert not now.paused
+    assert now.restart_policy.name == policy
+    assert world.engine.memory("bad") == 100
+    assert world.engine.checkpoints("bad") == ()
+    assert outcome_counts(manifest) == (2, 1)
+
+
+def test_incomplete_images_are_found_before_the_kill(world: World) -> None:
+    web = world.add("web", "always")
+    world.engine.script("create_checkpoint", takes_effect=False, run=lambda: None)
+
+    def damage() -> None:
+        (name,) = world.engine.checkpoints(web.id)
+        world.engine.damage_checkpoint(web.id, name)
+
+    world.host.verify_checkpoint = _after(damage, world.host.verify_checkpoint)  # type: ignore[method-assign]
+    manifest = world.drain()
+    assert state_of(manifest, "web") is State.LEFT
+    assert "pages-1.img" in manifest.entries[0].detail
+    assert world.now("web").running
+    assert "kill" not in [c.method for c in world.engine.calls]
+
+
+def _after(first, then):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    def both(directory: str) -> int:
+        first()
+        return int(then(directory))
+
+    return both
+
+
+def test_the_cause_is_taken_from_criu_s_log(world: World) -> None:
+    world.add("web")
+    world.host.dump_errors[container_id("web")] = "inet: Connected TCP socket"
+    world.engine.script("create_checkpoint", error=EngineError("criu failed: errno 0"))
+    manifest = world.drain()
+    assert manifest.entries[0].detail == "CRIU could not checkpoint it: inet: Connected TCP socket"
+
+
+def test_a_time_out_is_told_as_such_and_undone(world: World) -> None:
+    world.add("web", "always")
+    world.engine.script("create_checkpoint", error=EngineTimeoutError("no answer in 5 s"))
+    manifest = world.drain()
+    assert manifest.entries[0].detail == "no answer in 5 s"
+    assert world.now("web").running
+    assert not world.now("web").paused
+
+
+def test_one_paused_by_its_owner_stays_paused_when_its_checkpoint_fails(world: World) -> None:
+    world.add("web", "always", paused=True)
+    world.engine.script("create_checkpoint", error=EngineError("it broke"))
+    world.drain()
+    assert world.now("web").paused
+    assert world.now("web").restart_policy.name == "always"
+
+
+def test_one_restarted_since_the_plan_is_left_alone(world: World) -> None:
+    world.add("web", "always")
+
+    def restart() -> None:
+        world.engine.exit("web")
+
+    world.engine.script("inspect", "web", run=restart)
+    manifest = world.drain()
+    assert state_of(manifest, "web") is State.LEFT
+    assert world.now("web").running
+    assert world.now("web").restart_policy.name == "always"
+
+
+def test_one_that_somebody_thawed_is_not_killed(world: World) -> None:
+    world.add("web", "always")
+    world.engine.script("inspect", "web", nth=2, run=lambda: world.engine.unpause("web"))
+    manifest = world.drain()
+    assert state_of(manifest, "web") is State.LEFT
+    assert world.now("web").running
+    assert world.engine.memory("web") == 100
+
+
+def test_what_the_budget_does_not_reach_is_left_untouched(world: World) -> None:
+    world.add("web", "always")
+    world.budget = 0.0
+    manifest = world.drain()
+    assert state_of(manifest, "web") is State.LEFT
+    assert "pause" not in [c.method for c in world.engine.calls]
+
+
+def test_a_second_drain_keeps_what_is_down_and_takes_what_runs(world: World) -> None:
+    world.add("first", "always")
+    before = world.drain()
+    world.add("second", "unless-stopped")
+    after = world.drain()
+    assert {e.name: e.state for e in after.entries} == {
+        "first": State.STOPPED,
+        "second": State.STOPPED,
+    }
+    kept = next(e for e in after.entries if e.name == "first")
+    assert kept == before.entries[0]
+    world.reboot()
+    world.resume()
+    world.check_promise()
+    assert world.engine.memory("first") == 100
+
+
+def test_a_second_drain_gives_what_runs_again_its_policy_back_first(world: World) -> None:
+    world.add("web", "always")
+    world.drain()
+    world.engine.start("web", 1)
+    manifest = world.drain()
+    assert manifest.entries[0].restart_policy.name == "always"
+    world.reboot()
+    world.resume()
+    world.check_promise()
+
+
+def test_an_opted_out_one_is_skipped_with_its_reason(world: World) -> None:
+    world.add("cache", labels={LABEL_ENABLE: "false"})
+    assert world.drain().entries[0].skip_reason == "opted_out"
+
+
+def test_twenty_side_by_side(world: World, tmp_path: Path) -> None:
+    del tmp_path
+    world.parallel = 8
+    for number in range(20):
+        world.add(f"c{number}", POLICIES[number % 4])
+    manifest = world.drain()
+    assert outcome_counts(manifest) == (20, 20)
+    assert world.file.read() == manifest

@@ -1,0 +1,125 @@
+"""A whole host in memory: drain it, reboot it, resume it, and hold drainer to its promise."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from drainer.deadline import Deadline
+from drainer.drain import DrainOptions, drain, settle
+from drainer.engine.fake import FakeEngine
+from drainer.host.fake import FakeHost
+from drainer.inventory import take_inventory
+from drainer.manifest import Entry, Manifest
+from drainer.model import Container, Plan, RestartPolicy
+from drainer.plan import make_plan
+from drainer.resume import ResumeOptions, resume
+from drainer.store.files import StateDirectory
+from drainer.store.manifest_file import ManifestFile, Record
+
+
+class Killed(BaseException):
+    """The drainer process is no more."""
+
+
+def container_id(name: str) -> str:
+    """Make up a container id that shows its name."""
+    return name.encode().hex().ljust(64, "0")
+
+
+@dataclass
+class World:
+    """One fake host with a state directory on a real disk."""
+
+    state: Path
+    parallel: int = 1
+    budget: float | None = None
+    seen: list[Entry] = field(default_factory=list)
+
+    dead: bool = False
+    """Whether the drainer process was killed: then it calls nothing any more."""
+
+    def __post_init__(self) -> None:
+        self.engine = FakeEngine(delay=self._live)
+        self.host = FakeHost(self.engine)
+        self.file = ManifestFile(StateDirectory(self.state))
+        self.originals: dict[str, RestartPolicy] = {}
+
+    def _live(self, _call: object) -> None:
+        if self.dead:
+            raise Killed
+
+    def live_again(self) -> None:
+        """Let the next drainer process begin, on the same state directory."""
+        self.dead = False
+        self.file = ManifestFile(StateDirectory(self.state))
+
+    def add(self, name: str, policy: str = "no", **fields: object) -> Container:
+        """Run a container and let it work a while."""
+        container = Container(
+            container_id(name),
+            name,
+            restart_policy=RestartPolicy(policy),
+            **fields,  # type: ignore[arg-type]  # any field of Container
+        )
+        added = self.engine.add(container, memory=100)
+        self.originals[name] = added.restart_policy
+        return added
+
+    def plan(self) -> Plan:
+        """Plan a drain, as the command does."""
+        found = take_inventory(self.engine, self.host)
+        return make_plan(found.host, found.engine, found.containers, found.processes)
+
+    def drain(self, on_change: Callable[[Entry], None] | None = None) -> Manifest:
+        """Drain, as the command does, carrying on from an unfinished drain."""
+        kept: tuple[Entry, ...] = ()
+        if self.file.exists and (old := self.file.read()).pending:
+            kept = settle(self.engine, Record(self.file, old))
+        return drain(
+            self.plan(),
+            self.engine,
+            self.host,
+            self.file,
+            Deadline(self.budget),
+            DrainOptions(parallel=self.parallel),
+            on_change or self.seen.append,
+            kept,
+        )
+
+    def reboot(self) -> None:
+        """Shut down in order and boot."""
+        self.engine.reboot()
+        self.host.reboot()
+
+    def power_cut(self) -> None:
+        """Lose power and boot."""
+        self.engine.power_cut()
+        self.host.reboot()
+
+    def resume(self) -> Manifest:
+        """Resume, as the command does; nothing happens to a manifest that is finished."""
+        manifest = self.file.read()
+        if not manifest.pending:
+            return manifest
+        return resume(
+            Record(self.file, manifest),
+            self.engine,
+            self.host,
+            Deadline(self.budget),
+            ResumeOptions(parallel=self.parallel),
+            self.seen.append,
+        )
+
+    def now(self, name: str) -> Container:
+        """Inspect a container without that counting as a call of drainer's."""
+        return self.engine.change(container_id(name))
+
+    def check_promise(self) -> None:
+        """Everything runs that should, no policy is changed, nothing was restored wrongly."""
+        assert self.engine.violations == ()
+        for name, policy in self.originals.items():
+            container = self.now(name)
+            assert container.restart_policy == policy, f"{name} has policy {container}"
+            assert not container.paused, f"{name} is paused"
+            if not policy.held:
+                assert container.running, f"{name} is lost"
