@@ -12,8 +12,10 @@ def main() -> None:
     """Run the command line; every error becomes one line, a hint and a documented exit code."""
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
-    from drainer.cli import output  # noqa: PLC0415 - the handlers come first
+    from drainer.cli import installing, output  # noqa: PLC0415 - the handlers come first
     from drainer.cli.app import app  # noqa: PLC0415
+
+    installing.register(app)
 
     try:
         app()

@@ -27,6 +27,9 @@ class Host(Protocol):
         Raises `CheckpointInvalidError` naming the first file that is wrong.
         """
 
+    def dump_error(self, container: str) -> str:
+        """Read from CRIU's log why the last checkpoint of a container failed; empty if unknown."""
+
     def flush(self, directory: str) -> None:
         """Flush the file system that holds `directory` to disk (syncfs)."""
 

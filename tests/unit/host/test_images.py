@@ -1,3 +1,4 @@
+import mmap
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,6 @@ from tests.unit.host.images_builder import (
     frame,
     image,
     inventory,
-    mmap,
     pagemap,
     present,
     pstree,
@@ -89,8 +89,14 @@ def test_an_image_cut_off_anywhere_is_named(images: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["files.img", "fdinfo-2.img", "pstree.img", "pipes-data.img", "sk-queues.img"]
-    + ["tcp-stream-a1.img"],
+    [
+        "files.img",
+        "fdinfo-2.img",
+        "pstree.img",
+        "pipes-data.img",
+        "sk-queues.img",
+        "tcp-stream-a1.img",
+    ],
 )
 def test_an_image_cut_off_within_a_message_or_its_data_is_named(images: Path, name: str) -> None:
     data = (images / name).read_bytes()

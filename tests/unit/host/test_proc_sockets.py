@@ -4,11 +4,11 @@ from pathlib import Path
 
 from drainer.host.proc_sockets import (
     UnixSocket,
-    unix_sockets,
     count_tcp,
     outside,
     parse_unix,
     unix_names,
+    unix_sockets,
 )
 
 TCP = """\

@@ -18,6 +18,10 @@ PIECES = (
 )
 
 
+def seeded(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - has to be repeatable, and guards nothing
+
+
 def hostile(rng: random.Random) -> str:
     return "".join(rng.choices(PIECES, k=rng.randrange(6)))
 

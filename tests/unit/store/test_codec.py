@@ -1,4 +1,4 @@
-import random
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -7,7 +7,7 @@ import yaml
 from drainer.errors import ManifestInvalidError
 from drainer.manifest import Entry
 from drainer.store.codec import LIMIT, dump, load
-from tests.unit.store.samples import A, hostile_manifest, sample, seal, unseal
+from tests.unit.store.samples import A, hostile_manifest, sample, seal, seeded, unseal
 
 
 def refusal(data: bytes) -> str:
@@ -31,7 +31,7 @@ def test_round_trip() -> None:
 
 def test_round_trip_of_hostile_strings() -> None:
     for number in range(400):
-        manifest = hostile_manifest(random.Random(number))
+        manifest = hostile_manifest(seeded(number))
         data = dump(manifest)
         assert data.isascii()
         assert not set(data) & set(range(32)) - {ord("\n")}
@@ -39,7 +39,7 @@ def test_round_trip_of_hostile_strings() -> None:
 
 
 def test_it_is_read_alike_without_the_c_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = [dump(hostile_manifest(random.Random(number))) for number in range(20)]
+    data = [dump(hostile_manifest(seeded(number))) for number in range(20)]
     manifests = [load(one) for one in data]
     monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
     assert [load(one) for one in data] == manifests
@@ -72,14 +72,15 @@ def test_every_changed_byte_is_refused() -> None:
 
 def test_random_damage_behind_a_fitting_checksum_is_refused_or_read_cleanly() -> None:
     body = unseal(dump(sample()))
-    rng = random.Random(7)
+    rng = seeded(7)
+    read = 0
     for _ in range(300):
         at = rng.randrange(len(body))
         junk = rng.choice(["[", "{", "\t", "&x ", "*x", "!!x ", "- ", ": ", "'", '"', "\n", "\0"])
-        try:
+        with suppress(ManifestInvalidError):
             load(seal(body[:at] + junk + body[at + rng.randrange(3) :]))
-        except ManifestInvalidError as error:
-            assert error.message.isprintable()
+            read += 1
+    assert read < 300
 
 
 def test_something_appended_is_refused() -> None:

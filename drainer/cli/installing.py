@@ -1,0 +1,92 @@
+"""The commands that put drainer's units in place and take them away."""
+
+from typing import Annotated
+
+import typer
+
+from drainer.cli import output
+from drainer.cli.app import Json
+from drainer.cli.wiring import Settings, require_root
+from drainer.daemon_json import enable_experimental
+from drainer.errors import ConfigInvalidError
+from drainer.install import Outcome, install, uninstall
+from drainer.program import check_program, own_program
+from drainer.store.lock import lock
+from drainer.store.manifest_file import ManifestFile
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the command line."""
+    app.command("install")(install_command)
+    app.command("uninstall")(uninstall_command)
+
+
+def install_command(
+    *,
+    enable: Annotated[
+        bool, typer.Option("--enable", help="Take part in every reboot from now on.")
+    ] = False,
+    experimental: Annotated[
+        bool,
+        typer.Option(
+            "--experimental",
+            help="Also set Docker's experimental mode in /etc/docker/daemon.json (backup kept).",
+        ),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Put the systemd units in place; nothing else unless asked for."""
+    require_root("install")
+    program = own_program()
+    check_program(program)
+    try:
+        units = install(program, enable=enable)
+        docker = enable_experimental() if experimental else Outcome()
+    except OSError as error:
+        raise _not_written(error) from error
+    _show(Outcome(units.actions + docker.actions, docker.advice + units.advice), as_json=as_json)
+
+
+def uninstall_command(
+    *,
+    context: typer.Context,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if containers wait to be brought back.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Remove the systemd units. The state directory and Docker's settings are kept."""
+    require_root("uninstall")
+    settings: Settings = context.obj
+    state = settings.state()
+    with lock(state, "uninstall"):
+        file = ManifestFile(state)
+        pending = not force and file.exists and file.read().pending
+        try:
+            outcome = uninstall(pending=pending, force=force)
+        except OSError as error:
+            raise _not_written(error) from error
+    _show(outcome, as_json=as_json)
+
+
+def _not_written(error: OSError) -> ConfigInvalidError:
+    return ConfigInvalidError(
+        f"{error.filename or 'a file'} cannot be changed: {error.strerror}",
+        "look whether its file system is full or read-only",
+    )
+
+
+def _show(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        actions = [
+            {"what": a.what, "target": a.target, "changed": a.changed} for a in outcome.actions
+        ]
+        output.show_json(actions=actions, advice=list(outcome.advice))
+        return
+    for action in outcome.actions:
+        unchanged = "" if action.changed else " (was so already)"
+        output.line(f"{action.what} {action.target}{unchanged}")
+    for sentence in outcome.advice:
+        output.line(sentence)
+    if not outcome.actions:
+        output.line("nothing to do")

@@ -1,0 +1,102 @@
+"""A host in memory, to go with `FakeEngine`, for tests and rehearsals."""
+
+import threading
+from dataclasses import replace
+from pathlib import PurePath
+
+from drainer.engine.fake import FakeEngine
+from drainer.errors import CheckpointInvalidError, ContainerGoneError
+from drainer.model import Container, HostFacts, ProcessFacts
+
+FACTS = HostFacts(
+    boot_id="00000000-0000-4000-8000-000000000001",
+    kernel="6.12.48+deb13-amd64",
+    architecture="x86_64",
+    criu="4.1.1",
+    criu_features=("seccomp_filters", "seccomp_suspend", "timens"),
+)
+
+
+class FakeHost:
+    """Implements `drainer.host.base.Host` over a `FakeEngine`. Set its attributes at will.
+
+    `process_facts` is by container id; a container without an entry has one process and nothing
+    remarkable. What drainer did is in `flushed`, `removed` (directories) and `statuses`.
+    """
+
+    def __init__(self, engine: FakeEngine, facts: HostFacts = FACTS) -> None:
+        self.engine = engine
+        self.host_facts = facts
+        self.process_facts: dict[str, ProcessFacts] = {}
+        self.dump_errors: dict[str, str] = {}
+        """What CRIU's log tells of a failed checkpoint, by container id."""
+        self.shutdown = ""
+        """What `shutting_down` answers."""
+        self.flushed: list[str] = []
+        self.removed: list[str] = []
+        self.statuses: list[str] = []
+        self._lock = threading.Lock()
+        self._boots = 1
+
+    def reboot(self) -> None:
+        """Boot the host anew: another boot id, and no shutdown in progress."""
+        with self._lock:
+            self._boots += 1
+            self.shutdown = ""
+            boot_id = f"00000000-0000-4000-8000-{self._boots:012d}"
+            self.host_facts = replace(self.host_facts, boot_id=boot_id)
+
+    def facts(self) -> HostFacts:
+        """Return `host_facts`."""
+        return self.host_facts
+
+    def processes(self, container: Container) -> ProcessFacts:
+        """Return the container's entry in `process_facts`."""
+        ordinary = ProcessFacts(count=1, seccomp_mode=2, expected_bytes=1 << 20)
+        return self.process_facts.get(container.id, ordinary)
+
+    def is_restored(self, container: Container) -> bool:
+        """Ask the engine."""
+        return self.engine.is_restored(container.id)
+
+    def verify_checkpoint(self, directory: str) -> int:
+        """Ask the engine for the checkpoint that Docker keeps in `directory`."""
+        container, name = _checkpoint(directory)
+        try:
+            damaged = self.engine.is_damaged(container, name)
+        except (KeyError, ContainerGoneError) as error:
+            missing = f"{directory}/inventory.img: there is no such file"
+            raise CheckpointInvalidError(missing) from error
+        if damaged:
+            raise CheckpointInvalidError(f"{directory}/pages-1.img: shorter than its pagemap")
+        return self.engine.checkpoint_size(container, name)
+
+    def dump_error(self, container: str) -> str:
+        """Return the container's entry in `dump_errors`."""
+        return self.dump_errors.get(container, "")
+
+    def flush(self, directory: str) -> None:
+        """Note it in `flushed`."""
+        with self._lock:
+            self.flushed.append(directory)
+
+    def remove_restore_copy(self, directory: str) -> int:
+        """Note it in `removed`, as one copy."""
+        with self._lock:
+            self.removed.append(directory)
+        return 1
+
+    def shutting_down(self) -> str:
+        """Return `shutdown`."""
+        return self.shutdown
+
+    def notify(self, status: str) -> None:
+        """Note it in `statuses`."""
+        with self._lock:
+            self.statuses.append(status)
+
+
+def _checkpoint(directory: str) -> tuple[str, str]:
+    """Take `.../containers/ID/checkpoints/NAME` apart."""
+    path = PurePath(directory)
+    return path.parent.parent.name, path.name

@@ -1,0 +1,225 @@
+"""Whether CRIU's images of a container are complete, told without restoring them.
+
+Pages of memory are never read, only counted. What CRIU does to the images at restore is the
+source of each check (criu criu/image-desc.c, criu/pagemap.c, criu/pstree.c).
+"""
+
+import mmap
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from drainer.errors import CheckpointInvalidError
+from drainer.host.criu_image import (
+    MAGIC,
+    ImageError,
+    Message,
+    check_common_magic,
+    nested,
+    number,
+    numbers,
+    read_messages,
+)
+from drainer.text import printable
+
+_INVENTORY = "inventory.img"
+_PSTREE = "pstree.img"
+
+_RAW = re.compile(
+    r"(?:pages|ifaddr|route6?|rule|ip6?tables|nftables|netns-ct|netns-exp|tmpfs|tmpfs-dev)"
+    r"-[0-9]+(?:\.tar\.gz)?\.img"
+)
+"""Images without magic numbers (criu criu/image-desc.c: RAW_IMAGE_MAGIC)."""
+_NAME = re.compile(r"([a-z0-9-]+?)(?:-shmem)?(?:-[0-9a-f]+)?\.img")
+
+_VERSION = 2
+"""CRTOOLS_IMAGES_V1_1, the one with two magic numbers (criu criu/include/magic.h)."""
+_DEAD = 2
+"""`task_state` of a zombie (criu compel/include/uapi/task-state.h)."""
+_PARENT = 1
+_PRESENT = 4
+"""Flags of a pagemap entry (criu criu/include/pagemap.h)."""
+
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CHUNK = 1 << 20
+
+
+class _WrongError(Exception):
+    """A file that is wrong, and what is wrong with it."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(name, problem)
+        self.name = name
+        self.problem = problem
+
+
+def verify(directory: Path) -> int:
+    """Check that CRIU images are complete and consistent; return their size in bytes.
+
+    Raises `CheckpointInvalidError` naming the first file that is wrong.
+    """
+    try:
+        with _opened(directory) as images:
+            images.check()
+            return sum(images.sizes.values())
+    except _WrongError as error:
+        raise CheckpointInvalidError(
+            f"checkpoint {printable(directory.name)}:"
+            f" {printable(error.name)}: {printable(error.problem)}",
+            "it is never restored; delete it, or keep it to find out why",
+        ) from error
+
+
+def same_images(a: Path, b: Path) -> bool:
+    """Tell whether two directories hold the same checkpoint. Never raises.
+
+    They do if their files have the same names and sizes, and the inventory (with the id of CRIU's
+    run), the process tree and every core image are equal byte for byte.
+    """
+    try:
+        with _opened(a) as first, _opened(b) as second:
+            names = [n for n in first.sizes if n in {_INVENTORY, _PSTREE} or n[:5] == "core-"]
+            return (
+                first.sizes == second.sizes
+                and {_INVENTORY, _PSTREE} <= set(names)
+                and all(first.equals(second, name) for name in names)
+            )
+    except _WrongError:
+        return False
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator["_Images"]:
+    try:
+        fd = os.open(directory, _OPEN | os.O_DIRECTORY)
+    except OSError as error:
+        raise _WrongError(".", f"no directory: {os.strerror(error.errno or 0)}") from error
+    try:
+        yield _Images(fd)
+    finally:
+        os.close(fd)
+
+
+class _Images:
+    """An open directory of images. Every method raises `_WrongError`."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.sizes: dict[str, int] = {}
+        name = "."
+        try:
+            for name in sorted(os.listdir(fd)):
+                found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                if not stat.S_ISREG(found.st_mode):
+                    raise _WrongError(name, "not a plain file")
+                self.sizes[name] = found.st_size
+        except OSError as error:
+            raise _WrongError(name, f"not readable: {os.strerror(error.errno or 0)}") from error
+
+    def check(self) -> None:
+        with self.file(_INVENTORY) as file:
+            versions = [number(m, 1) for m in self._messages(file, _INVENTORY, "inventory")]
+            if versions != [_VERSION]:
+                raise ImageError("not of the known version")
+        with self.file(_PSTREE) as file:
+            tree = [(number(m, 1), numbers(m, 5)) for m in self._messages(file, _PSTREE, "pstree")]
+        for pid, threads in tree:
+            self._check_process(pid, threads)
+        self._check_pages()
+        for name in self.sizes:
+            self._check_other(name)
+
+    def equals(self, other: "_Images", name: str) -> bool:
+        """Compare the files of one name, byte for byte."""
+        with self.file(name) as mine, other.file(name) as theirs:
+            while True:
+                chunk = mine.read(_CHUNK)
+                if chunk != theirs.read(_CHUNK):
+                    return False
+                if not chunk:
+                    return True
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file and blame it for every `ImageError` and `OSError` in the block."""
+        self._require(name)
+        try:
+            with os.fdopen(os.open(name, _OPEN, dir_fd=self._fd), "rb") as file:
+                yield file
+        except OSError as error:
+            raise _WrongError(name, f"not readable: {os.strerror(error.errno or 0)}") from error
+        except ImageError as error:
+            raise _WrongError(name, str(error)) from error
+
+    def _messages(self, file: BinaryIO, name: str, kind: str) -> Iterator[Message]:
+        return read_messages(file, self.sizes[name], kind)
+
+    def _check_process(self, pid: int, threads: list[int]) -> None:
+        if self._task_state(pid) == _DEAD:
+            # A zombie has nothing else, and CRIU writes thread 0 for it.
+            return
+        for thread in threads:
+            self._task_state(thread)
+        for kind in ("ids", "fs", "mm", "pagemap"):
+            self._require(f"{kind}-{pid}.img")
+        self._require("files.img")
+
+    def _require(self, name: str) -> None:
+        if name not in self.sizes:
+            raise _WrongError(name, "missing")
+
+    def _task_state(self, thread: int) -> int:
+        """Return the state in a core image; 0 in that of a thread, which has none."""
+        name = f"core-{thread}.img"
+        with self.file(name) as file:
+            cores = list(self._messages(file, name, "core"))
+            return number(nested(cores[0], 3), 1, 0)
+
+    def _check_pages(self) -> None:
+        """Compare the size of each file of pages with what its page maps say."""
+        pages: Counter[int] = Counter()
+        for name in self.sizes:
+            if name.startswith("pagemap-"):
+                with self.file(name) as file:
+                    pages_id, count = _count_pages(self._messages(file, name, "pagemap"))
+                    pages[pages_id] += count
+        for pages_id, count in pages.items():
+            name = f"pages-{pages_id}.img"
+            # CRIU makes no file for no pages.
+            found = self.sizes.get(name, None if count else 0)
+            if found is None:
+                raise _WrongError(name, "missing")
+            if found != count * mmap.PAGESIZE:
+                wanted = count * mmap.PAGESIZE
+                raise _WrongError(name, f"has {found} bytes, and {wanted} by its page maps")
+
+    def _check_other(self, name: str) -> None:
+        match = _NAME.fullmatch(name)
+        kind = match[1] if match else ""
+        if kind in {"", "inventory", "pagemap", "core", "pstree"} or _RAW.fullmatch(name):
+            return
+        with self.file(name) as file:
+            if kind not in MAGIC:
+                check_common_magic(file)
+                return
+            for _ in self._messages(file, name, kind):
+                pass
+
+
+def _count_pages(messages: Iterator[Message]) -> tuple[int, int]:
+    """Return the id of the file of pages, and how many pages of it a page map takes."""
+    head = next(messages)
+    count = 0
+    for entry in messages:
+        # As criu pagemap.c init_compat_pagemap_entry; `in_parent` came before the flags.
+        default = _PARENT if number(entry, 3, 0) else _PRESENT
+        if not number(entry, 4, default) & _PRESENT:
+            raise ImageError("some pages are not in this checkpoint")
+        # Field 5 came with CRIU 4.2, for counts beyond 32 bits.
+        count += number(entry, 5, 0) or number(entry, 2)
+    return number(head, 1), count

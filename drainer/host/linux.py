@@ -1,0 +1,96 @@
+"""The host as it is: kernel, CRIU, containerd and systemd."""
+
+import ctypes
+import os
+import platform
+from pathlib import Path
+
+from drainer.errors import CheckpointInvalidError
+from drainer.host import containerd, criu, criu_log, images, systemd
+from drainer.host.proc import process_facts
+from drainer.host.procfs import Proc
+from drainer.host.run import Runner, run
+from drainer.model import Container, HostFacts, ProcessFacts
+from drainer.text import printable
+
+_CGROUP2_MARK = Path("/sys/fs/cgroup/cgroup.controllers")
+
+
+class LinuxHost:
+    """Implements `drainer.host.base.Host`. Keeps nothing between calls."""
+
+    def __init__(
+        self,
+        proc: Path = Path("/proc"),
+        runner: Runner = run,
+        criu_configuration: Path = criu.CONFIGURATION,
+    ) -> None:
+        self._proc = Proc(proc)
+        self._run = runner
+        self._criu_configuration = criu_configuration
+
+    def facts(self) -> HostFacts:
+        """Describe kernel and CRIU."""
+        found = criu.probe(containerd.search_path(self._proc), self._run)
+        return HostFacts(
+            boot_id=self._proc.text("sys/kernel/random/boot_id").strip(),
+            kernel=self._proc.text("sys/kernel/osrelease").strip(),
+            architecture=platform.machine(),
+            cgroup_version=2 if _CGROUP2_MARK.exists() else 1,
+            criu=found.version,
+            criu_problem=found.problem,
+            criu_features=found.features,
+            criu_options=criu.options(self._criu_configuration),
+        )
+
+    def processes(self, container: Container) -> ProcessFacts:
+        """Look at a running container's processes."""
+        return process_facts(container, self._proc)
+
+    def is_restored(self, container: Container) -> bool:
+        """Compare time namespaces."""
+        own = self._proc.link(container.pid, "ns", "time") if container.pid else ""
+        hosts = self._proc.link(1, "ns", "time")
+        return bool(own and hosts) and own != hosts
+
+    def verify_checkpoint(self, directory: str) -> int:
+        """Check CRIU's images."""
+        return images.verify(Path(directory))
+
+    def dump_error(self, container: str) -> str:
+        """Read CRIU's log."""
+        return criu_log.dump_error(container)
+
+    def flush(self, directory: str) -> None:
+        """Flush a file system, or all of them where its directory cannot be opened.
+
+        Raises `CheckpointInvalidError` when the disk did not take it.
+        """
+        libc = ctypes.CDLL(None, use_errno=True)
+        try:
+            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            os.sync()
+            return
+        try:
+            if libc.syncfs(fd) != 0:
+                problem = os.strerror(ctypes.get_errno())
+                raise CheckpointInvalidError(
+                    f"{printable(directory)}: cannot be flushed: {problem}"
+                )
+        finally:
+            os.close(fd)
+
+    def remove_restore_copy(self, directory: str) -> int:
+        """Delete containerd's copies of the images in `directory`."""
+        return containerd.remove_copies(
+            self._proc, lambda copy: images.same_images(copy, Path(directory))
+        )
+
+    def shutting_down(self) -> str:
+        """Ask systemd."""
+        return systemd.shutting_down(self._run)
+
+    def notify(self, status: str) -> None:
+        """Tell systemd."""
+        systemd.notify(status)

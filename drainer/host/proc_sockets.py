@@ -1,0 +1,153 @@
+"""TCP and unix sockets: which are connected, and whether their other end is outside."""
+
+import ctypes
+import os
+import re
+import socket
+import struct
+import threading
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_TCP_QUIET = {"0A", "07"}
+"""LISTEN and CLOSE (include/net/tcp_states.h)."""
+
+_UNIX_ROW = re.compile(r"\S+: (?:\S+ ){5}\s*(\d+) (.+)", re.ASCII)
+"""Num, RefCount, Protocol, Flags, Type, St, Inode and, if it has one, Path."""
+
+_CLONE_NEWNET = 0x40000000
+_NETLINK_SOCK_DIAG = 4
+_SOCK_DIAG_BY_FAMILY = 20
+_DUMP_REQUEST = 0x301
+_NLMSG_ERROR = 2
+_NLMSG_DONE = 3
+_ALL_STATES = 0xFFFFFFFF
+_SHOW_NAME_AND_PEER = 0x1 | 0x4
+_ATTRIBUTE_NAME = 0
+_ATTRIBUTE_PEER = 2
+_HEADER = struct.Struct("=IHHII")
+_REQUEST = struct.Struct("=BBHIIIII")
+_SOCKET = struct.Struct("=BBBBIII")
+_ATTRIBUTE = struct.Struct("=HH")
+_RECEIVE_BYTES = 1 << 20
+_TIMEOUT_SECONDS = 10.0
+_CONNECTED_KINDS = {socket.SOCK_STREAM, socket.SOCK_SEQPACKET}
+
+
+@dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A unix socket. `peer` is 0 without another end, and while that waits to be accepted."""
+
+    inode: int
+    kind: int
+    """`SOCK_STREAM`, ..."""
+    peer: int = 0
+    name: str = ""
+    """Its path; abstract names begin with `@`; the connecting end has none."""
+
+
+def count_tcp(table: str, inodes: Collection[int]) -> int:
+    """Count sockets of /proc/PID/net/tcp that hold a connection, among those with `inodes`."""
+    rows = (line.split() for line in table.splitlines()[1:])
+    return sum(row[3] not in _TCP_QUIET and int(row[9]) in inodes for row in rows)
+
+
+def unix_names(table: str) -> dict[int, str]:
+    """Parse /proc/PID/net/unix into the names of the sockets that have one, by inode."""
+    # A name may hold line breaks, and so can look like a line: it can mislead, but not break.
+    rows = map(_UNIX_ROW.match, table.split("\n"))
+    return {int(row[1]): row[2] for row in rows if row}
+
+
+def outside(sockets: Collection[UnixSocket], inodes: Collection[int]) -> dict[int, str]:
+    """Return those of the sockets with `inodes` whose other end is not among them, with a name.
+
+    A connection that nobody accepted yet has no inode at the other end; CRIU can dump it.
+    """
+    names = {s.inode: s.name for s in sockets}
+    return {
+        s.inode: s.name or names.get(s.peer, "")
+        for s in sockets
+        if s.inode in inodes and s.kind in _CONNECTED_KINDS and s.peer and s.peer not in inodes
+    }
+
+
+def unix_sockets(namespace: Path) -> tuple[UnixSocket, ...] | None:
+    """List the unix sockets of a network namespace (sock_diag(7)).
+
+    None when the kernel does not tell; CRIU needs the same interface and refuses then.
+    """
+    found: list[UnixSocket] = []
+    done = threading.Event()
+    # A thread of its own, as nothing takes a thread back out of the namespace that it entered.
+    thread = threading.Thread(target=_ask, args=(namespace, found, done), daemon=True)
+    thread.start()
+    thread.join(_TIMEOUT_SECONDS)
+    return tuple(found) if done.is_set() else None
+
+
+def _ask(namespace: Path, found: list[UnixSocket], done: threading.Event) -> None:
+    try:
+        _enter(namespace)
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as channel:
+            channel.settimeout(_TIMEOUT_SECONDS)
+            request = _REQUEST.pack(socket.AF_UNIX, 0, 0, _ALL_STATES, 0, _SHOW_NAME_AND_PEER, 0, 0)
+            size = _HEADER.size + len(request)
+            channel.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _DUMP_REQUEST, 1, 0) + request)
+            while not _take(channel.recv(_RECEIVE_BYTES), found):
+                pass
+    except OSError:
+        return
+    done.set()
+
+
+def _enter(namespace: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if libc.setns(fd, _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), "setns")
+    finally:
+        os.close(fd)
+
+
+def _take(data: bytes, found: list[UnixSocket]) -> bool:
+    """Parse one datagram of answers; tell whether it was the last."""
+    while len(data) >= _HEADER.size:
+        size, kind, _, _, _ = _HEADER.unpack_from(data)
+        if kind == _NLMSG_DONE:
+            return True
+        if kind == _NLMSG_ERROR or size < _HEADER.size:
+            raise OSError("sock_diag refused")
+        found.append(parse_unix(data[_HEADER.size : size]))
+        data = data[_aligned(size) :]
+    return False
+
+
+def parse_unix(message: bytes) -> UnixSocket:
+    """Parse a `struct unix_diag_msg` and its attributes (include/uapi/linux/unix_diag.h)."""
+    _, kind, _, _, inode, _, _ = _SOCKET.unpack_from(message)
+    peer, name = 0, ""
+    for attribute, value in _attributes(message[_SOCKET.size :]):
+        if attribute == _ATTRIBUTE_PEER:
+            peer = int.from_bytes(value[:4], "little" if _LITTLE else "big")
+        elif attribute == _ATTRIBUTE_NAME:
+            name = value.decode("utf-8", "backslashreplace").rstrip("\0").replace("\0", "@")
+    return UnixSocket(inode, kind, peer, name)
+
+
+_LITTLE = struct.pack("=H", 1) == struct.pack("<H", 1)
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(data) >= _ATTRIBUTE.size:
+        size, kind = _ATTRIBUTE.unpack_from(data)
+        if size < _ATTRIBUTE.size:
+            return
+        yield kind, data[_ATTRIBUTE.size : size]
+        data = data[_aligned(size) :]
+
+
+def _aligned(size: int) -> int:
+    return (size + 3) & ~3

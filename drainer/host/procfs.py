@@ -1,0 +1,127 @@
+"""Reading /proc: the formats as pure functions, and reading that bears vanishing processes."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """One process in /proc/PID/stat. `name` is chosen by the process itself."""
+
+    name: str
+    state: str
+    parent: int
+
+
+@dataclass(frozen=True, slots=True)
+class MountPoint:
+    """One line of /proc/PID/mountinfo."""
+
+    device: str
+    """`major:minor`."""
+    path: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class MappedFile:
+    """One line of /proc/PID/maps that has a name. `range` is the name in /proc/PID/map_files."""
+
+    range: str
+    path: str
+
+
+def parse_stat(text: str) -> Stat:
+    """Parse /proc/PID/stat. The name may hold spaces and parentheses: the last `)` ends it."""
+    name, _, rest = text.partition("(")[2].rpartition(")")
+    state, parent = rest.split()[:2]
+    return Stat(name, state, int(parent))
+
+
+def parse_status(text: str) -> dict[str, str]:
+    """Parse `Key: value` lines, as in /proc/PID/status and /proc/PID/smaps_rollup."""
+    pairs = (line.partition(":") for line in text.split("\n"))
+    return {key: value.strip() for key, colon, value in pairs if colon}
+
+
+def parse_mountinfo(text: str) -> tuple[MountPoint, ...]:
+    """Parse /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
+    found = []
+    for line in text.split("\n"):
+        left, _, right = line.partition(" - ")
+        match left.split(" "), right.split(" "):
+            case [_, _, device, _, path, *_], [kind, *_]:
+                found.append(MountPoint(device, unescape(path), kind))
+    return tuple(found)
+
+
+def parse_maps(text: str) -> tuple[MappedFile, ...]:
+    """Parse /proc/PID/maps; of mappings with the same name the first stands for all."""
+    found: dict[str, str] = {}
+    for line in text.split("\n"):
+        match line.split(None, 5):
+            case [where, _, _, _, _, name]:
+                found.setdefault(unescape(name), where)
+    return tuple(MappedFile(where, name) for name, where in found.items())
+
+
+def parse_cgroup(text: str) -> tuple[str, ...]:
+    """Parse /proc/PID/cgroup into the paths, one for each hierarchy."""
+    fields = (line.split(":", 2) for line in text.split("\n"))
+    return tuple(field[-1] for field in fields if len(field) == len(("id", "controllers", "path")))
+
+
+def parse_environment(text: str) -> dict[str, str]:
+    """Parse /proc/PID/environ."""
+    pairs = (entry.partition("=") for entry in text.split("\0"))
+    return {key: value for key, equals, value in pairs if equals}
+
+
+def unescape(name: str) -> str:
+    """Undo the octal escapes that the kernel puts into names (fs/seq_file.c mangle_path)."""
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        name = name.replace(code, character)
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Proc:
+    """A /proc. Whatever vanished reads as empty."""
+
+    root: Path = PROC
+
+    def text(self, *parts: str | int) -> str:
+        """Read a file as text; undecodable bytes are escaped."""
+        try:
+            data = self.root.joinpath(*map(str, parts)).read_bytes()
+        except OSError:
+            return ""
+        return data.decode("utf-8", "backslashreplace")
+
+    def link(self, *parts: str | int) -> str:
+        """Read a link's target; undecodable bytes are escaped."""
+        try:
+            target = self.root.joinpath(*map(str, parts)).readlink()
+        except OSError:
+            return ""
+        return os.fsencode(target).decode("utf-8", "backslashreplace")
+
+    def names(self, *parts: str | int) -> tuple[str, ...]:
+        """List a directory."""
+        try:
+            return tuple(path.name for path in self.root.joinpath(*map(str, parts)).iterdir())
+        except OSError:
+            return ()
+
+    def processes(self) -> Mapping[int, Stat]:
+        """List all processes by pid."""
+        return dict(self._stats())
+
+    def _stats(self) -> Iterator[tuple[int, Stat]]:
+        for name in self.names():
+            if name.isdigit() and (text := self.text(name, "stat")):
+                yield int(name), parse_stat(text)

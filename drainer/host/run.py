@@ -1,0 +1,60 @@
+"""Run a program with a time limit, without a shell, and never raise."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+MISSING = 127
+"""Status of a program that could not be started, as a shell gives it."""
+TIMED_OUT = 124
+"""Status of a program that was killed at its limit, as timeout(1) gives it."""
+_REAP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a program left behind. Output is decoded leniently: it is for reading, not for use."""
+
+    status: int
+    output: str = ""
+    errors: str = ""
+
+
+Runner = Callable[[Sequence[str], float], Result]
+"""Runs an argument list within a number of seconds."""
+
+
+def run(arguments: Sequence[str], timeout: float) -> Result:
+    """Run a program in the C locale; `timeout` is in seconds.
+
+    At the limit its whole process group is killed. A process that cannot be killed (in
+    uninterruptible sleep) is left behind rather than waited for.
+    """
+    environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
+    try:
+        process = subprocess.Popen(
+            list(arguments),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        return Result(MISSING, "", str(error))
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=_REAP_SECONDS)
+        return Result(TIMED_OUT, "", f"no answer within {timeout:g} s")
+    return Result(process.returncode, _text(output), _text(errors))
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")

@@ -1,0 +1,1 @@
+"""The disk: the state directory, its lock, and the manifest in it."""

@@ -1,0 +1,118 @@
+"""Between a manifest's frozen types and plain values: what may stand where."""
+
+import dataclasses
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+
+from drainer.manifest import MANIFEST_VERSION, Entry, Manifest, State
+from drainer.store.document import Document, Path
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_ID = re.compile(r"[0-9a-f]{64}")
+_CHECKPOINT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_STATES = frozenset(State)
+
+
+class ShapeError(Exception):
+    """What is wrong with the value at a path."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        """Keep the path apart from the message."""
+        super().__init__(message)
+        self.path = path
+        self.message = message
+
+
+def decode(document: Document) -> Manifest:
+    """Make the manifest that a document says. Raises `ShapeError`."""
+    root = document.root
+    if not isinstance(root, dict):
+        raise ShapeError((), "not a mapping")
+    if "version" not in root:
+        raise ShapeError(("version",), "missing")
+    _refuse_unknown(root, Manifest, ())
+    try:
+        # As JSON, since only there a strict pydantic takes lists for tuples and words for enums.
+        manifest = _adapter().validate_json(json.dumps(root), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ShapeError(first["loc"], first["msg"]) from error
+    check(manifest)
+    return manifest
+
+
+@cache
+def _adapter() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)
+
+
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _refuse_unknown(value: object, kind: type, path: Path) -> None:
+    """Refuse keys that are no fields; pydantic passes over them in plain dataclasses."""
+    if isinstance(value, list):
+        inner = get_args(kind)
+        for index, item in enumerate(value if inner else ()):
+            _refuse_unknown(item, inner[0], (*path, index))
+    elif isinstance(value, dict) and dataclasses.is_dataclass(kind):
+        hints = _hints(kind)
+        for key, item in value.items():
+            if key not in hints:
+                raise ShapeError((*path, key), "not a known key")
+            _refuse_unknown(item, hints[key], (*path, key))
+
+
+def check(manifest: Manifest) -> None:
+    """Refuse what types cannot say, by raising `ShapeError`."""
+    if manifest.version != MANIFEST_VERSION:
+        raise ShapeError(("version",), f"not {MANIFEST_VERSION}")
+    # Paths of checkpoints are made of this.
+    root = manifest.engine.root_dir
+    if not root.startswith("/") or ".." in root.split("/") or "\0" in root:
+        raise ShapeError(("engine", "root_dir"), "not an absolute path")
+    seen: set[str] = set()
+    for index, entry in enumerate(manifest.entries):
+        _check_entry(entry, ("entries", index))
+        if entry.id in seen:
+            raise ShapeError(("entries", index, "id"), "given twice")
+        seen.add(entry.id)
+
+
+def _check_entry(entry: Entry, path: Path) -> None:
+    if not _ID.fullmatch(entry.id):
+        raise ShapeError((*path, "id"), "not a container's full id")
+    for index, need in enumerate(entry.needs):
+        if not _ID.fullmatch(need):
+            raise ShapeError((*path, "needs", index), "not a container's full id")
+    name = entry.checkpoint
+    if name and (not _CHECKPOINT.fullmatch(name) or ".." in name):
+        raise ShapeError((*path, "checkpoint"), "not a checkpoint's name")
+    for key in entry.times:
+        if key not in _STATES:
+            raise ShapeError((*path, "times", key), "not a state")
+
+
+def plain_fields(value: "DataclassInstance") -> dict[str, object]:
+    """Return a frozen type's fields as mappings, lists, numbers and strings in valid UTF-8."""
+    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain_fields(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,74 @@
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from drainer.host.base import Host
+from drainer.host.linux import LinuxHost
+from drainer.host.run import MISSING, Result
+from drainer.model import Container
+
+
+def nothing_runs(arguments: Sequence[str], timeout: float) -> Result:  # noqa: ARG001 - a runner
+    return Result(MISSING)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> LinuxHost:
+    return LinuxHost(runner=nothing_runs, criu_configuration=tmp_path / "runc.conf")
+
+
+def test_facts_of_this_machine(host: LinuxHost, tmp_path: Path) -> None:
+    (tmp_path / "runc.conf").write_text("tcp-close\n")
+    protocol: Host = host
+    facts = protocol.facts()
+    assert len(facts.boot_id) == 36
+    assert facts.kernel == os.uname().release
+    assert facts.architecture == os.uname().machine
+    assert facts.cgroup_version in {1, 2}
+    assert facts.criu_options == ("tcp-close",)
+
+
+def test_facts_are_empty_where_nothing_can_be_found_out(tmp_path: Path) -> None:
+    facts = LinuxHost(tmp_path, nothing_runs, tmp_path / "none").facts()
+    assert (facts.boot_id, facts.kernel, facts.criu_options) == ("", "", ())
+
+
+@pytest.mark.parametrize(
+    ("own", "hosts", "expected"),
+    [("time:[2]", "time:[1]", True), ("time:[1]", "time:[1]", False), ("", "time:[1]", False)],
+)
+def test_a_restored_process_has_a_time_namespace_of_its_own(
+    tmp_path: Path, own: str, hosts: str, expected: bool
+) -> None:
+    for pid, link in ((1, hosts), (77, own)):
+        (tmp_path / str(pid) / "ns").mkdir(parents=True)
+        if link:
+            (tmp_path / str(pid) / "ns" / "time").symlink_to(link)
+    host = LinuxHost(tmp_path, nothing_runs)
+    assert host.is_restored(Container(id="a", name="a", pid=77)) is expected
+    assert not host.is_restored(Container(id="a", name="a", pid=0))
+
+
+def test_a_real_process_in_a_time_namespace(host: LinuxHost, tmp_path: Path) -> None:
+    (tmp_path / "1" / "ns").mkdir(parents=True)
+    (tmp_path / "1" / "ns" / "time").symlink_to(Path("/proc/self/ns/time").readlink())
+    with subprocess.Popen(
+        ["unshare", "--time", "sh", "-c", "echo ready; exec sleep 60"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        (tmp_path / str(process.pid)).symlink_to(f"/proc/{process.pid}")
+        try:
+            found = LinuxHost(tmp_path).is_restored(Container("a", "a", pid=process.pid))
+        finally:
+            process.kill()
+    assert found
+    assert host.shutting_down() == ""
+
+
+def test_flush_bears_a_directory_that_is_not_there(host: LinuxHost, tmp_path: Path) -> None:
+    host.flush(str(tmp_path))
+    host.flush(str(tmp_path / "missing"))

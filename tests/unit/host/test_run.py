@@ -1,0 +1,35 @@
+import os
+import sys
+import time
+
+import pytest
+
+from drainer.host.run import MISSING, TIMED_OUT, run
+
+
+def test_status_and_both_outputs() -> None:
+    result = run([sys.executable, "-c", "import sys; print('a'); sys.exit('b')"], 30)
+    assert (result.status, result.output, result.errors) == (1, "a\n", "b\n")
+
+
+def test_the_locale_is_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    assert run([sys.executable, "-c", "import os; print(os.environ['LC_ALL'])"], 30).output == "C\n"
+
+
+def test_a_missing_program_is_a_status() -> None:
+    assert run(["/nonexistent/program"], 1).status == MISSING
+
+
+def test_at_the_limit_the_whole_group_is_killed() -> None:
+    script = "import os, time; print(os.fork(), flush=True); time.sleep(60)"
+    begin = time.monotonic()
+    result = run([sys.executable, "-c", script], 0.5)
+    assert result.status == TIMED_OUT
+    assert time.monotonic() - begin < 10
+
+
+def test_output_that_is_no_text_is_borne() -> None:
+    script = "import os; os.write(1, b'\\xff')"
+    assert run([sys.executable, "-c", script], 30).output == "\ufffd"
+    assert os.environ.get("SYSTEMD_PAGER") is None

@@ -1,0 +1,104 @@
+"""The units as systemd itself reads them, and as people read them."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from drainer.units import DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours, render, template
+
+PROGRAM = Path("/usr/bin/env")
+
+
+def settings(unit: str) -> dict[str, str]:
+    lines = (line.partition("=") for line in template(unit).splitlines())
+    return {key: value for key, equals, value in lines if equals and not key.startswith("#")}
+
+
+def seconds(unit: str, key: str) -> int:
+    return int(settings(unit)[key])
+
+
+def budget(unit: str, key: str) -> int:
+    return int(settings(unit)[key].rpartition("--budget ")[2])
+
+
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    paths = [tmp_path / unit for unit in UNITS]
+    for path in paths:
+        path.write_text(render(path.name, PROGRAM))
+    # Without the option unknown keys are no error.
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *map(str, paths)]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    except FileNotFoundError:
+        pytest.fail("systemd-analyze is needed to check the units: install the package systemd")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_systemd_would_have_found_an_unknown_key(tmp_path: Path) -> None:
+    path = tmp_path / DRAIN_UNIT
+    path.write_text(render(DRAIN_UNIT, PROGRAM).replace("KillMode=", "KilMode="))
+    command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(path)]
+    assert subprocess.run(command, capture_output=True, check=False, timeout=50).returncode != 0
+
+
+def test_the_budgets_end_before_systemd_loses_patience() -> None:
+    drain, resume = budget(DRAIN_UNIT, "ExecStop"), budget(RESUME_UNIT, "ExecStart")
+    assert drain + 30 <= seconds(DRAIN_UNIT, "TimeoutStopSec") <= 30 * 60
+    assert resume + 30 <= seconds(RESUME_UNIT, "TimeoutStartSec")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_nothing_ties_a_unit_to_dockers_restarts(unit: str) -> None:
+    found = settings(unit)
+    assert not {"Requires", "Requisite", "BindsTo", "PartOf", "Upholds"} & found.keys()
+    assert {"docker.service", "docker.socket", "containerd.service"} <= set(found["After"].split())
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_nothing_brings_a_seccomp_filter_or_hides_proc(unit: str) -> None:
+    harmful = {
+        "LockPersonality",
+        "MemoryDenyWriteExecute",
+        "PrivateDevices",
+        "PrivateTmp",
+        "ProtectClock",
+        "ProtectHostname",
+        "ProtectKernelLogs",
+        "ProtectKernelModules",
+        "ProtectKernelTunables",
+        "ProtectProc",
+        "RestrictAddressFamilies",
+        "RestrictNamespaces",
+        "RestrictRealtime",
+        "RestrictSUIDSGID",
+        "SystemCallArchitectures",
+        "SystemCallFilter",
+    }
+    assert not harmful & settings(unit).keys()
+
+
+def test_the_drain_unit_stays_active_and_always_becomes_so() -> None:
+    found = settings(DRAIN_UNIT)
+    assert found["RemainAfterExit"] == "yes"
+    assert Path(found["ExecStart"]).exists()
+    assert not [key for key in found if key.startswith(("Condition", "Assert"))]
+
+
+def test_a_resume_is_stopped_before_the_drain_and_can_be_started_again() -> None:
+    found = settings(RESUME_UNIT)
+    assert DRAIN_UNIT in found["After"].split()
+    assert "RemainAfterExit" not in found
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_rendered_unit_is_recognised_until_it_is_changed(unit: str) -> None:
+    content = render(unit, PROGRAM)
+    assert is_ours(content)
+    assert "@DRAINER@" not in content
+    assert str(PROGRAM) in content
+    assert is_ours(render(unit, Path("/opt/other/drainer")))
+    assert not is_ours(content + "Nice=5\n")
+    assert not is_ours(content.partition("\n")[2])
+    assert not is_ours("")
