@@ -39,7 +39,8 @@ def next_step(entry: Entry, container: Container | None, *, waited: bool = False
     if entry.state in {State.STARTED_COLD, State.GONE}:
         return Step.NOTHING
     if container is None:
-        return Step.NOTHING if entry.state is State.RESTORED else Step.FORGET
+        left_or_back = entry.state in {State.LEFT, State.RESTORED}
+        return Step.NOTHING if left_or_back else Step.FORGET
     match entry.state:
         case State.RESTORED:
             used = entry.checkpoint_state is CheckpointState.USED

@@ -56,9 +56,10 @@ def resume(
     waiting = waiting_users(manifest.entries)
     worker = _Worker(engine, host, record, deadline, options, on_change, problems, waiting)
     known = {e.id: e for e in manifest.entries}
+    # Providers first, also where only the number of places decides who waits.
     providers = {
         e.id: [p for p in e.needs if p in known and known[p].wave > e.wave]
-        for e in manifest.entries
+        for e in sorted(manifest.entries, key=lambda e: -e.wave)
     }
     run_in_order(providers, worker.bring_back, options.parallel)
     if all(e.state.ended for e in record.manifest.entries):
@@ -175,8 +176,7 @@ class _Worker:
             self.engine.pause(entry.id)
         put_policy_back(self.engine, entry)
         if restored:
-            notes = entry.notes + _changes(entry, container)
-            self._end(entry, State.RESTORED, "", notes=notes)
+            self._end(entry, State.RESTORED, "", notes=_changes(entry, container))
             self._clean(entry)
         else:
             why = "Docker started it from the beginning"

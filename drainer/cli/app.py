@@ -90,7 +90,7 @@ def _plan(settings: Settings) -> Plan:
 
 @app.command("plan")
 def plan_command(*, context: typer.Context, as_json: Json = False) -> None:
-    """Show what a drain would do now, and why. Touches nothing."""
+    """Show what a drain would do now; touches nothing."""
     require_root("plan")
     plan = _plan(context.obj)
     if as_json:
@@ -120,7 +120,7 @@ def drain_command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Checkpoint every eligible container and take it down, ready for a reboot."""
+    """Checkpoint what is eligible and take it down."""
     require_root("drain")
     settings: Settings = context.obj
     kind = settings.host().shutting_down() if at_shutdown else ""
@@ -183,7 +183,7 @@ def resume_command(
     at_boot: Annotated[bool, typer.Option(help="Wait until Docker answers; for the unit.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Bring back what the last drain took down: restored, else started from the beginning."""
+    """Bring back what the last drain took down."""
     require_root("resume")
     settings: Settings = context.obj
     deadline = Deadline(budget)
@@ -227,7 +227,7 @@ def _resume_code(manifest: Manifest, deadline: Deadline) -> ExitCode:
 
 @app.command("status")
 def status_command(*, context: typer.Context, as_json: Json = False) -> None:
-    """Show what the manifest says and what Docker says, side by side."""
+    """Show the manifest beside what Docker says now."""
     require_root("status")
     settings: Settings = context.obj
     file = settings.manifest_file()

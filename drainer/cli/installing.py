@@ -35,7 +35,7 @@ def install_command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put the systemd units in place; nothing else unless asked for."""
+    """Put the systemd units in place."""
     require_root("install")
     program = own_program()
     check_program(program)

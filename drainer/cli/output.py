@@ -9,7 +9,7 @@ from typing import Any
 
 from drainer.errors import ExitCode
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Finding, Plan, PlanEntry, Verdict
+from drainer.model import Plan, PlanEntry, Verdict
 from drainer.status import StatusRow
 from drainer.text import printable, size
 
@@ -88,6 +88,9 @@ def _planned_json(entry: PlanEntry) -> dict[str, Any]:
 
 def show_plan(plan: Plan) -> None:
     """Print a plan for people: what is carried and what not, why, and what to do about it."""
+    if not plan.entries:
+        line("No container is running.")
+        return
     show_table(
         ("CONTAINER", "VERDICT", "WAVE", "SIZE", "WHY"),
         [
@@ -105,19 +108,21 @@ def show_plan(plan: Plan) -> None:
     total = size(sum(e.expected_bytes for e in carried))
     line()
     line(f"{len(carried)} of {len(plan.entries)} running containers would be carried, {total}.")
-    advice = {r.id: r for e in plan.entries for r in (*e.reasons, *e.notes)}
-    advice |= {r.id: r for r in plan.refusals}
-    for finding in advice.values():
+    findings = {f.id: f for e in plan.entries for f in (*e.reasons, *e.notes)}
+    if findings:
+        line()
+        line("What to do about it:")
+    for finding in findings.values():
         line(f"  {finding.id}: {finding.advice}")
 
 
 def _why(entry: PlanEntry) -> str:
-    return "; ".join(_finding(f) for f in (*entry.reasons, *entry.notes))
-
-
-def _finding(finding: Finding) -> str:
-    detail = f" ({printable(finding.detail, 120)})" if finding.detail else ""
-    return f"{finding.id}{detail}"
+    if entry.verdict is Verdict.CARRY:
+        return ", ".join(note.id for note in entry.notes)
+    reason, *more = entry.reasons
+    detail = f" ({printable(reason.detail, 120)})" if reason.detail else ""
+    also = f" Also: {', '.join(r.id for r in more)}." if more else ""
+    return f"{reason.id}: {reason.sentence}{detail}{also}"
 
 
 def progress(entry: Entry) -> None:

@@ -58,8 +58,7 @@ def test_what_each_state_needs(state: State, now: Container, step: Step) -> None
 
 @pytest.mark.parametrize("state", list(State))
 def test_a_removed_container_is_forgotten_or_was_ended_before(state: State) -> None:
-    ended = {State.STARTED_COLD, State.GONE, State.RESTORED}
-    expected = Step.NOTHING if state in ended else Step.FORGET
+    expected = Step.NOTHING if state.ended else Step.FORGET
     assert next_step(entry(state), None) is expected
 
 

@@ -115,7 +115,9 @@ def test_the_content_clash_is_tried_again(world: World, monkeypatch: pytest.Monk
     world.add("web")
     world.drain()
     for nth in (1, 2):
-        world.engine.script("start", nth=nth, error=EngineError("content sha256:ab: already exists"))
+        world.engine.script(
+            "start", nth=nth, error=EngineError("content sha256:ab: already exists")
+        )
     assert entry_of(world.resume(), "web").state is State.RESTORED
     assert world.engine.memory("web") == 100
 
@@ -148,7 +150,7 @@ def test_a_renamed_one_is_restored_and_the_name_told(world: World) -> None:
     world.engine.change(web.id, name="www")
     entry = world.resume().entries[0]
     assert entry.state is State.RESTORED
-    assert entry.notes[-1] == "it is called www now"
+    assert entry.notes == ("it is called www now",)
 
 
 def test_one_that_somebody_started_is_left_running_with_its_policy(world: World) -> None:
@@ -232,4 +234,4 @@ def test_a_new_address_is_told(world: World) -> None:
     world.drain()
     world.engine.change(web.id, addresses=(Address("bridge", "172.17.0.9"),))
     notes = world.resume().entries[0].notes
-    assert notes[-1] == "its address on bridge was 172.17.0.2 and is 172.17.0.9"
+    assert notes == ("its address on bridge was 172.17.0.2 and is 172.17.0.9",)
