@@ -17,6 +17,9 @@ from drainer.store.manifest_file import ManifestFile, Record
 
 HELD = RestartPolicy("no")
 
+LOSSES = frozenset({"exec_sessions", "tcp_connections"})
+"""Notes on what a carried container loses; the other notes are advice before a drain."""
+
 
 @dataclass(frozen=True, slots=True)
 class DrainOptions:
@@ -83,7 +86,7 @@ def _entry(planned: PlanEntry, drain_id: str) -> Entry:
         checkpoint="" if skipped else f"drainer-{drain_id}",
         skip_reason=planned.reasons[0].id if skipped else "",
         detail=planned.reasons[0].sentence if skipped else "",
-        notes=tuple(note.sentence for note in planned.notes),
+        notes=tuple(note.sentence for note in planned.notes if note.id in LOSSES),
     )
 
 

@@ -136,7 +136,9 @@ class _Worker:
         try:
             self._start_from_checkpoint(entry)
         except DrainerError as error:
-            why = f"Docker could not restore it: {error.message}"
+            # The second line names a log that is deleted by now.
+            first = error.message.partition("\n")[0]
+            why = f"Docker could not restore it: {first}"
         container = self.engine.inspect(entry.id)
         if container.running:
             self._finish(entry, container)

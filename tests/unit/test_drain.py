@@ -1,11 +1,9 @@
-from pathlib import Path
-
 import pytest
 
 from drainer.drain import outcome_counts
-from drainer.errors import EngineError, EngineTimeoutError
+from drainer.errors import CheckpointInvalidError, EngineError, EngineTimeoutError
 from drainer.manifest import CheckpointState, Manifest, State
-from drainer.model import LABEL_ENABLE
+from drainer.model import LABEL_ENABLE, Address
 from tests.unit.world import World, container_id
 
 POLICIES = ["no", "always", "unless-stopped", "on-failure"]
@@ -112,26 +110,23 @@ def test_what_fails_is_put_back_as_it_was_and_stops_no_other(
 
 def test_incomplete_images_are_found_before_the_kill(world: World) -> None:
     web = world.add("web", "always")
-    world.engine.script("create_checkpoint", takes_effect=False, run=lambda: None)
-
-    def damage() -> None:
-        (name,) = world.engine.checkpoints(web.id)
-        world.engine.damage_checkpoint(web.id, name)
-
-    world.host.verify_checkpoint = _after(damage, world.host.verify_checkpoint)  # type: ignore[method-assign]
+    world.host.verify_checkpoint = _damaged  # type: ignore[method-assign]
     manifest = world.drain()
     assert state_of(manifest, "web") is State.LEFT
-    assert "pages-1.img" in manifest.entries[0].detail
+    assert manifest.entries[0].detail == "pages-1.img: too short"
     assert world.now("web").running
+    assert world.engine.checkpoints(web.id) == ()
     assert "kill" not in [c.method for c in world.engine.calls]
 
 
-def _after(first, then):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    def both(directory: str) -> int:
-        first()
-        return int(then(directory))
+def _damaged(directory: str) -> int:
+    raise CheckpointInvalidError("pages-1.img: too short", directory)
 
-    return both
+
+def test_only_losses_are_noted_for_the_report(world: World) -> None:
+    world.add("web", exec_sessions=2, addresses=(Address("bridge", "172.17.0.2"),))
+    (note,) = world.drain().entries[0].notes
+    assert "docker exec" in note
 
 
 def test_the_cause_is_taken_from_criu_s_log(world: World) -> None:
@@ -222,8 +217,7 @@ def test_an_opted_out_one_is_skipped_with_its_reason(world: World) -> None:
     assert world.drain().entries[0].skip_reason == "opted_out"
 
 
-def test_twenty_side_by_side(world: World, tmp_path: Path) -> None:
-    del tmp_path
+def test_twenty_side_by_side(world: World) -> None:
     world.parallel = 8
     for number in range(20):
         world.add(f"c{number}", POLICIES[number % 4])

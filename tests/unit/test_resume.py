@@ -2,6 +2,7 @@ import pytest
 
 from drainer.errors import EngineError, EngineUnavailableError
 from drainer.manifest import CheckpointState, Entry, Manifest, State
+from drainer.model import Address
 from tests.unit.world import World, container_id
 
 POLICIES = ["no", "always", "unless-stopped", "on-failure"]
@@ -92,10 +93,10 @@ def test_a_failed_restore_leads_to_a_cold_start(world: World) -> None:
     world.add("web", "no")
     world.drain()
     world.reboot()
-    world.engine.script("start", error=EngineError("criu failed: type RESTORE errno 22"))
+    world.engine.script("start", error=EngineError("criu failed: RESTORE\nlog file: x"))
     entry = entry_of(world.resume(), "web")
     assert entry.state is State.STARTED_COLD
-    assert "criu failed" in entry.detail
+    assert entry.detail == "Docker could not restore it: criu failed: RESTORE"
     assert world.now("web").running
     assert world.engine.memory("web") == 0
 
@@ -228,8 +229,6 @@ def test_a_resume_after_the_last_one_does_nothing(world: World) -> None:
 
 
 def test_a_new_address_is_told(world: World) -> None:
-    from drainer.model import Address  # noqa: PLC0415
-
     web = world.add("web", addresses=(Address("bridge", "172.17.0.2"),))
     world.drain()
     world.engine.change(web.id, addresses=(Address("bridge", "172.17.0.9"),))
