@@ -286,8 +286,9 @@ def _refused(response: "Response", container: str) -> EngineError:
     words = words or f"Docker answered with HTTP status {response.status_code}"
     # Starting a container can fail because another one, which it joins, does not exist.
     if response.status_code == _NOT_FOUND and container:
-        missing = words.lower().removeprefix("no such container: ")
-        if missing != words.lower() and missing.lstrip("/") == container.lower().lstrip("/"):
+        # Some calls put words before it: `cannot kill container: X: No such container: X`.
+        _, found, missing = words.lower().rpartition("no such container: ")
+        if found and missing.lstrip("/") == container.lower().lstrip("/"):
             return ContainerGoneError(words)
     return EngineError(words, _HINT_EXPERIMENTAL if "experimental" in words else "")
 

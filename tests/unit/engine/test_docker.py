@@ -218,6 +218,16 @@ def test_a_container_that_is_gone(docker: Docker, engine: DockerEngine, name: st
         engine.inspect(name)
 
 
+def test_a_kill_says_in_more_words_that_a_container_is_gone(
+    docker: Docker, engine: DockerEngine
+) -> None:
+    docker.answers["POST /containers/web/kill"] = Answer(
+        404, {"message": "cannot kill container: web: No such container: web"}
+    )
+    with pytest.raises(ContainerGoneError):
+        engine.kill("web")
+
+
 @pytest.mark.parametrize("answer", [Answer(hang=True), Answer(body=[], cut=9, hang_in_body=True)])
 def test_a_request_that_takes_too_long(docker: Docker, answer: Answer) -> None:
     docker.answers["GET /containers/web/checkpoints"] = answer

@@ -1,0 +1,210 @@
+"""The main job on a real host: the README's path, then a reboot with real programs running."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.lab.host import Host
+from tests.lab.workloads import (
+    Workload,
+    nginx,
+    number_log,
+    numbers,
+    policies,
+    redis,
+    running,
+    service,
+    service_state,
+    start_all,
+)
+
+PORT = 9001
+WEB = 8080
+KEYS = 200
+
+CARRIED = (
+    redis("redis", "--restart always"),
+    nginx("web", WEB, "--restart unless-stopped"),
+    service("counter", PORT, "--restart on-failure"),
+    numbers("numbers"),
+    Workload("postgres", "lab/postgres", "", "--restart always"),
+    numbers("provider", "--restart always"),
+    numbers("user", "--network container:provider --restart always"),
+    numbers("frozen", "--restart always"),
+    numbers("unconfined", "--security-opt seccomp=unconfined"),
+)
+SKIPPED = (
+    Workload("terminal", "lab/busybox", "sh", "-t -i --restart always"),
+    Workload("temporary", "lab/busybox", "sleep 100000", "--rm"),
+    Workload("withinit", "lab/busybox", "sleep 100000", "--init --restart always"),
+    numbers("optout", "--label drainer.enable=false --restart unless-stopped"),
+)
+REASONS = {
+    "terminal": "tty",
+    "temporary": "auto_remove",
+    "withinit": "init_process",
+    "optout": "opted_out",
+}
+
+
+@dataclass
+class Story:
+    """What was seen before, during and after the reboot."""
+
+    host: Host
+    policies: dict[str, str] = field(default_factory=dict)
+    token: str = ""
+    count: int = 0
+    row: str = ""
+    plan: dict[str, dict[str, Any]] = field(default_factory=dict)
+    status: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def story(module_host: Host) -> Story:
+    host = module_host
+    story = Story(host)
+    refused = host.run("drainer plan", 60, check=False)
+    assert refused.status == 13
+    assert "drainer install --experimental" in refused.stderr
+    host.run("drainer install --enable --experimental", 60)
+    host.run("systemctl restart docker", 120)
+    start_all(host, CARRIED + SKIPPED)
+    host.run(f"for i in $(seq {KEYS}); do echo set key$i value$i; done | {REDIS}", 60)
+    host.wait_until(f"{PSQL} -c 'create table t as select 42 as answer'", 120)
+    story.token, story.count = service_state(host, PORT)
+    host.run("docker pause frozen", 60)
+    story.policies = policies(host)
+    story.plan = {e["name"]: e for e in _json(host, "drainer plan --json")["entries"]}
+    host.reboot(timeout=900)
+    status = _json(host, "drainer status --json")
+    story.status = {e["name"]: e for e in status["manifest"]["entries"]}
+    return story
+
+
+REDIS = "docker exec -i redis redis-cli"
+PSQL = "docker exec postgres psql -h 127.0.0.1 -U postgres -Atq"
+
+
+def _json(host: Host, command: str) -> dict[str, Any]:
+    result = host.run(command, 120)
+    document: dict[str, Any] = json.loads(result.stdout)
+    assert document.pop("format_version") == "1.0"
+    return document
+
+
+def test_the_plan_says_what_is_carried_and_what_not(story: Story) -> None:
+    verdicts = {name: entry["verdict"] for name, entry in story.plan.items()}
+    assert verdicts == {w.name: "carry" for w in CARRIED} | {w.name: "skip" for w in SKIPPED}
+
+
+@pytest.mark.parametrize(("name", "reason"), REASONS.items())
+def test_what_is_skipped_has_its_reason(story: Story, name: str, reason: str) -> None:
+    assert story.plan[name]["reasons"][0]["id"] == reason
+    assert story.status[name]["skip_reason"] == reason
+    assert story.status[name]["state"] == "left"
+
+
+@pytest.mark.parametrize("name", [w.name for w in CARRIED])
+def test_what_is_eligible_was_restored(story: Story, name: str) -> None:
+    assert story.status[name]["state"] == "restored", story.status[name]["detail"]
+    pid = story.host.output(f"docker inspect -f '{{{{.State.Pid}}}}' {name}")
+    times = story.host.output(f"readlink /proc/{pid}/ns/time /proc/1/ns/time").split()
+    assert times[0] != times[1]
+
+
+def test_redis_keeps_keys_that_it_never_saved(story: Story) -> None:
+    assert story.host.output(f"{REDIS} dbsize") == str(KEYS)
+    assert story.host.output(f"{REDIS} get key7") == "value7"
+
+
+def test_postgres_answers_from_the_same_server_process(story: Story) -> None:
+    assert story.host.output(f"{PSQL} -c 'table t'") == "42"
+    log = story.host.output("docker logs postgres 2>&1")
+    assert log.count("database system is ready to accept connections") == 1
+
+
+def test_the_counter_goes_on_from_its_value(story: Story) -> None:
+    token, count = service_state(story.host, PORT)
+    assert token == story.token
+    assert count > story.count
+
+
+def test_nginx_answers_on_its_published_port(story: Story) -> None:
+    page = story.host.output(f"curl -sf -m 10 http://127.0.0.1:{WEB}/")
+    assert "nginx" in page.lower()
+
+
+@pytest.mark.parametrize("name", ["numbers", "provider", "user"])
+def test_the_log_has_no_gap_no_repetition_and_no_restart(story: Story, name: str) -> None:
+    story.host.run("sleep 2")
+    log = number_log(story.host, name)
+    assert len(log) > 50
+    assert log == list(range(1, len(log) + 1))
+
+
+def test_each_policy_is_as_before(story: Story) -> None:
+    left = {n: p for n, p in story.policies.items() if n != "temporary"}
+    assert policies(story.host) == left
+    assert {"no", "always", "unless-stopped", "on-failure"} == set(left.values())
+
+
+def test_what_its_owner_had_paused_is_paused(story: Story) -> None:
+    state = story.host.output("docker inspect -f '{{.State.Paused}}' frozen")
+    assert state == "true"
+
+
+def test_the_user_shares_its_provider_s_network(story: Story) -> None:
+    spaces = [
+        story.host.output(f"readlink /proc/$(docker inspect -f '{{{{.State.Pid}}}}' {n})/ns/net")
+        for n in ("provider", "user")
+    ]
+    assert spaces[0] == spaces[1]
+
+
+def test_skipped_ones_with_a_policy_run_as_docker_started_them(story: Story) -> None:
+    assert {"terminal", "withinit", "optout"} <= running(story.host)
+    log = number_log(story.host, "optout")
+    assert log.count(1) == 2
+
+
+def test_nothing_is_left_behind(story: Story) -> None:
+    assert story.host.output("ls -d /tmp/ctrd-checkpoint* 2>/dev/null || true") == ""
+    checkpoints = "find /var/lib/docker/containers/*/checkpoints -mindepth 1 -maxdepth 1"
+    assert story.host.output(f"{checkpoints} 2>/dev/null || true") == ""
+    modes = story.host.output("stat -c %a /var/lib/drainer /var/lib/drainer/manifest.yaml")
+    assert modes.split() == ["700", "600"]
+
+
+def test_a_second_resume_has_nothing_to_do(story: Story) -> None:
+    before = story.host.output("sha256sum /var/lib/drainer/manifest.yaml")
+    result = story.host.run("drainer resume", 60)
+    assert "nothing to do" in result.stderr
+    assert story.host.output("sha256sum /var/lib/drainer/manifest.yaml") == before
+
+
+def test_no_unit_failed_and_the_drain_is_on_the_console(story: Story) -> None:
+    assert story.host.output("systemctl --failed --no-legend 'drainer*'") == ""
+    assert re.search(r"drainer: redis: stopped", story.host.console())
+
+
+def test_restarts_and_reloads_drain_nothing(story: Story) -> None:
+    host = story.host
+    before = host.output("sha256sum /var/lib/drainer/manifest.yaml")
+    log = len(number_log(host, "numbers"))
+    host.run("systemctl daemon-reload && systemctl restart drainer-drain.service", 120)
+    assert "not going down" in host.journal("-b", "-u", "drainer-drain.service", "-n", "20")
+    assert host.output("sha256sum /var/lib/drainer/manifest.yaml") == before
+    assert len(number_log(host, "numbers")) > log
+    host.run("systemctl restart docker.service", 180)
+    assert host.output("sha256sum /var/lib/drainer/manifest.yaml") == before
+
+
+def test_the_units_pass_systemd_s_own_check(story: Story) -> None:
+    story.host.run(
+        "systemd-analyze verify --recursive-errors=no"
+        " /usr/local/lib/systemd/system/drainer-*.service"
+    )

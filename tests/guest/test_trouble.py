@@ -1,0 +1,146 @@
+"""A host on which things go wrong: dumps that fail, damaged images, half-done work."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.lab.host import Host
+from tests.lab.workloads import Workload, number_log, numbers, policies, running, start_all
+
+# CRIU refuses an open file that was deleted while another name of it exists.
+LINKED = (
+    "echo x >/a; ln /a /b; exec 3</a; rm /a; i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
+)
+WORKLOADS = (
+    numbers("good", "--restart always"),
+    Workload("linked", "lab/busybox", f"sh -c '{LINKED}'", "--restart always"),
+    numbers("damaged", "--restart unless-stopped"),
+    numbers("cut", "--restart on-failure"),
+)
+
+
+@pytest.fixture(scope="module")
+def host(module_host: Host) -> Host:
+    module_host.run("drainer install --enable --experimental && systemctl restart docker", 180)
+    start_all(module_host, WORKLOADS)
+    return module_host
+
+
+def _states(host: Host) -> dict[str, dict[str, Any]]:
+    document = json.loads(host.output("drainer status --json", 60))
+    return {e["name"]: e for e in document["manifest"]["entries"]}
+
+
+def _checkpoint(host: Host, name: str) -> str:
+    container = host.output(f"docker inspect -f '{{{{.Id}}}}' {name}")
+    return host.output(f"ls -d /var/lib/docker/containers/{container}/checkpoints/drainer-*")
+
+
+def test_a_failed_dump_leaves_the_container_running_untouched(host: Host) -> None:
+    before = number_log(host, "linked")
+    drained = host.run("drainer drain", 300, check=False)
+    assert drained.status == 3, drained.stderr
+    entry = _states(host)["linked"]
+    assert entry["state"] == "left"
+    assert "Can't create link remap" in entry["detail"]
+    assert running(host) == {"linked"}
+    assert policies(host)["linked"] == "always"
+    host.run("sleep 1")
+    after = number_log(host, "linked")
+    assert len(after) > len(before)
+    assert after == list(range(1, len(after) + 1))
+
+
+def test_a_second_drain_carries_on_and_says_so(host: Host) -> None:
+    again = host.run("drainer drain", 300, check=False)
+    assert "still waits for its resume" in again.stderr
+    states = _states(host)
+    assert {n: states[n]["state"] for n in ("good", "damaged", "cut")} == dict.fromkeys(
+        ("good", "damaged", "cut"), "stopped"
+    )
+    assert policies(host)["good"] == "no"
+    assert states["good"]["restart_policy"] == {"name": "always", "max_retries": 0}
+
+
+def test_damaged_images_lead_to_a_cold_start_and_a_clear_report(host: Host) -> None:
+    # One that only CRIU can find, and one that drainer finds before it asks for a restore.
+    host.run(
+        f"dd if=/dev/zero of={_checkpoint(host, 'damaged')}/core-1.img bs=1 seek=20 count=100"
+        " conv=notrunc status=none"
+    )
+    host.run(f"truncate -s 0 {_checkpoint(host, 'cut')}/pages-1.img")
+    host.reboot(timeout=900)
+    states = _states(host)
+    assert states["good"]["state"] == "restored"
+    assert states["damaged"]["state"] == "started-cold"
+    assert "Docker could not restore it" in states["damaged"]["detail"]
+    assert states["cut"]["state"] == "started-cold"
+    assert "pages-1.img" in states["cut"]["detail"]
+    for name in ("damaged", "cut"):
+        assert states[name]["checkpoint_state"] == "unusable"
+        assert _checkpoint(host, name)
+        assert number_log(host, name).count(1) == 2
+    log = number_log(host, "good")
+    assert log == list(range(1, len(log) + 1))
+    assert running(host) == {w.name for w in WORKLOADS}
+    assert policies(host) == {
+        "good": "always",
+        "linked": "always",
+        "damaged": "unless-stopped",
+        "cut": "on-failure",
+    }
+
+
+def test_the_boot_went_on_and_the_failure_shows(host: Host) -> None:
+    assert host.output("systemctl is-active multi-user.target") == "active"
+    failed = host.output("systemctl --failed --no-legend --plain")
+    assert "drainer-resume.service" in failed
+    assert "ctrd-checkpoint" not in host.output("ls /tmp")
+
+
+def test_a_manual_drain_is_undone_on_the_same_boot(host: Host) -> None:
+    before = number_log(host, "good")
+    host.run("docker rm -f linked", 60)
+    host.run("drainer drain", 300)
+    assert running(host) == set()
+    host.run("drainer resume", 300)
+    assert running(host) == {"good", "damaged", "cut"}
+    log = number_log(host, "good")
+    assert len(log) > len(before)
+    assert log == list(range(1, len(log) + 1))
+
+
+def test_removed_recreated_and_started_ones_are_told_apart(host: Host) -> None:
+    host.run("drainer drain", 300)
+    host.run("docker rm good && docker start cut", 120)
+    start_all(host, (numbers("good"),))
+    resumed = host.run("drainer resume", 300, check=False)
+    states = _states(host)
+    assert resumed.status == 3
+    assert states["good"]["state"] == "gone"
+    assert "made anew as" in states["good"]["detail"]
+    assert states["cut"]["state"] == "left"
+    assert states["damaged"]["state"] == "restored"
+    assert policies(host)["cut"] == "on-failure"
+
+
+def test_uninstalling_with_a_drain_pending_is_refused(host: Host) -> None:
+    host.run("drainer drain", 300)
+    refused = host.run("drainer uninstall", 60, check=False)
+    assert refused.status == 78
+    assert "drainer resume" in refused.stderr
+    host.run("drainer resume", 300)
+    host.run("drainer uninstall", 60)
+    assert host.output("systemctl list-unit-files --no-legend 'drainer*'") == ""
+
+
+def test_a_damaged_manifest_is_refused_and_nothing_is_touched(host: Host) -> None:
+    path = "/var/lib/drainer/manifest.yaml"
+    host.run(f"sed -i 's/^version: 1/version: 2/' {path}")
+    for verb in ("drain", "resume", "status"):
+        refused = host.run(f"drainer {verb}", 60, check=False)
+        assert refused.status == 12
+        assert "Traceback" not in refused.stderr
+        assert len(refused.stderr.splitlines()) == 2
+    assert running(host) == {"good", "damaged", "cut"}

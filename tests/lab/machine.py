@@ -1,0 +1,165 @@
+"""One QEMU process: power on, pull the plug, serial console. Knows nothing of what runs in it."""
+
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.lab import accel
+from tests.lab.errors import DeadlineError, MachineDiedError
+
+# No login prompt: the serial line is for the kernel, and for the journal if asked.
+_KERNEL_ARGUMENTS = (
+    "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off systemd.getty_auto=no"
+)
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a machine is made of.
+
+    `memory` is in MiB. `kernel_arguments` are added to the lab's own. `qemu_arguments` come last,
+    so that `("-cpu", "qemu64")` or `("-rtc", "base=2030-01-01")` win over the lab's.
+    """
+
+    memory: int = 3072
+    cpus: int = 2
+    kernel_arguments: tuple[str, ...] = ()
+    qemu_arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A disk as the guest sees it: `/dev/vda`, `/dev/vdb`, ... in the order given."""
+
+    path: Path
+    form: str = "qcow2"
+    readonly: bool = False
+
+    @property
+    def argument(self) -> str:
+        """QEMU's `-drive`.
+
+        `cache=writeback` gives the guest a volatile write cache and honours its flushes: what it
+        did not flush may be lost with the power, what it flushed may not.
+        """
+        flags = ",readonly=on" if self.readonly else ",discard=unmap"
+        return f"file={self.path},format={self.form},if=virtio,cache=writeback{flags}"
+
+
+@dataclass
+class Machine:
+    """A machine that is off until `power_on`. `directory` gets its console and QEMU's errors."""
+
+    kernel: Path
+    initrd: Path
+    drives: tuple[Drive, ...]
+    directory: Path
+    hardware: Hardware = field(default_factory=Hardware)
+    port: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def console(self) -> str:
+        """Everything that came over the serial line since the first power on."""
+        file = self._console_file
+        return file.read_text(errors="replace") if file.exists() else ""
+
+    @property
+    def running(self) -> bool:
+        """Whether QEMU runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def power_on(self) -> None:
+        """Start QEMU. `port` on 127.0.0.1 leads to the guest's ssh from now on."""
+        if self.running:
+            raise MachineDiedError("the machine is on already")
+        self.port = _free_port()
+        with self._errors_file.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [*accel.LEASH, *self._command()],
+                stdin=subprocess.PIPE,
+                stdout=errors,
+                stderr=errors,
+                # An interrupt on the terminal must not take the machine before its journal is read.
+                start_new_session=True,
+            )
+
+    def pull_plug(self) -> None:
+        """Kill QEMU in the middle of whatever it does. Harmless if it is off."""
+        process = self._process
+        if process is None:
+            return
+        if process.stdin:
+            process.stdin.close()
+        process.wait(30)
+        self._process = None
+
+    def wait_off(self, timeout: float) -> None:
+        """Wait until the guest has switched the machine off itself."""
+        if self._process is not None:
+            try:
+                self._process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                raise DeadlineError(f"not off after {timeout:.0f} s\n{self.tail()}") from None
+            self.pull_plug()
+
+    def check(self, grace: float = 0.0) -> None:
+        """Raise MachineDiedError unless QEMU runs, and goes on to for `grace` seconds."""
+        if grace and self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace)
+        if not self.running:
+            errors = self._errors_file.read_text(errors="replace")
+            raise MachineDiedError(f"QEMU is not running\n{errors}\n{self.tail()}")
+
+    def boots(self) -> int:
+        """Count the kernels that have said hello on the console."""
+        return self.console.count("] Linux version ")
+
+    def wait_boots(self, count: int, timeout: float) -> None:
+        """Wait until that many kernels have been started since the first power on."""
+        deadline = time.monotonic() + timeout
+        while self.boots() < count:
+            self.check()
+            if time.monotonic() > deadline:
+                raise DeadlineError(f"no new kernel after {timeout:.0f} s\n{self.tail()}")
+            time.sleep(0.1)
+
+    def tail(self) -> str:
+        """Return the last lines of the console, for an error message."""
+        return "\n".join(["--- console:", *self.console.splitlines()[-25:]])
+
+    @property
+    def _console_file(self) -> Path:
+        return self.directory / "console.log"
+
+    @property
+    def _errors_file(self) -> Path:
+        return self.directory / "qemu.log"
+
+    def _command(self) -> list[str]:
+        hardware = self.hardware
+        drives = [word for drive in self.drives for word in ("-drive", drive.argument)]
+        append = " ".join((_KERNEL_ARGUMENTS, *hardware.kernel_arguments))
+        return [
+            accel.QEMU, *accel.arguments(self.kernel),
+            "-smp", str(hardware.cpus), "-m", str(hardware.memory),
+            "-nodefaults", "-no-user-config", "-display", "none", "-device", "virtio-rng-pci",
+            "-chardev", f"file,id=console,path={self._console_file},append=on",
+            "-serial", "chardev:console",
+            "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22",
+            "-device", "virtio-net-pci,netdev=net,romfile=",
+            *drives,
+            "-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", append,
+            *hardware.qemu_arguments,
+        ]  # fmt: skip
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,104 @@
+"""Real programs in containers, and questions that tell whether one lost its memory."""
+
+import json
+from dataclasses import dataclass
+
+from tests.lab.host import Host
+
+SERVICE = """\
+import http.server, json, os, secrets, threading, time
+state = {"token": secrets.token_hex(8), "count": 0}
+def count():
+    while True:
+        time.sleep(0.1)
+        state["count"] += 1
+threading.Thread(target=count, daemon=True).start()
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps(state).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *args):
+        pass
+http.server.HTTPServer(("", int(os.environ["PORT"])), Answer).serve_forever()
+"""
+"""A service that knows only in memory who it is (`token`) and how far it has counted."""
+
+NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
+"""A shell program whose log is the series 1, 2, 3, ... ten numbers a second."""
+
+_SERVICE_PATH = "/srv/lab/service.py"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One container to be started: `docker run -d --name NAME OPTIONS IMAGE COMMAND`."""
+
+    name: str
+    image: str
+    command: str = ""
+    options: str = ""
+
+    @property
+    def run(self) -> str:
+        """The shell command that starts it."""
+        return f"docker run -d --name {self.name} {self.options} {self.image} {self.command}"
+
+
+def redis(name: str = "redis", options: str = "") -> Workload:
+    """Make a redis that never writes to disk."""
+    command = "redis-server --save '' --appendonly no --protected-mode no"
+    return Workload(name, "lab/redis", command, options)
+
+
+def nginx(name: str, port: int, options: str = "") -> Workload:
+    """Make an nginx on a published port."""
+    return Workload(name, "lab/nginx", "", f"-p {port}:80 {options}")
+
+
+def service(name: str, port: int, options: str = "") -> Workload:
+    """Make the counting service on a published port."""
+    return Workload(
+        name,
+        "lab/python",
+        "python3 /service.py",
+        f"-p {port}:{port} -e PORT={port} -v {_SERVICE_PATH}:/service.py:ro {options}",
+    )
+
+
+def numbers(name: str, options: str = "") -> Workload:
+    """Make the container that logs a series of numbers."""
+    return Workload(name, "lab/busybox", f"sh -c '{NUMBERS}'", options)
+
+
+def start_all(host: Host, workloads: tuple[Workload, ...], timeout: float = 600) -> None:
+    """Start the containers, two at a time, in their order as far as that goes."""
+    host.write(_SERVICE_PATH, SERVICE)
+    script = "\n".join(w.run for w in workloads)
+    host.run("xargs -d '\\n' -P 2 -I@ sh -c '@ >/dev/null'", timeout, data=script.encode())
+
+
+def service_state(host: Host, port: int, timeout: float = 60) -> tuple[str, int]:
+    """Ask a counting service for its token and its count."""
+    answer = json.loads(host.wait_until(f"curl -sf -m 5 http://127.0.0.1:{port}/", timeout))
+    return answer["token"], answer["count"]
+
+
+def number_log(host: Host, name: str) -> list[int]:
+    """Return the numbers in a container's log."""
+    return [int(line) for line in host.output(f"docker logs {name}").split()]
+
+
+def policies(host: Host) -> dict[str, str]:
+    """Return each container's restart policy by its name."""
+    lines = host.output(
+        "docker ps -aq | xargs -r docker inspect -f '{{.Name}} {{.HostConfig.RestartPolicy.Name}}'"
+    )
+    return {name.removeprefix("/"): policy for name, policy in map(str.split, lines.splitlines())}
+
+
+def running(host: Host) -> set[str]:
+    """Return the names of the running containers."""
+    return set(host.output("docker ps --format '{{.Names}}'").split())
