@@ -187,7 +187,7 @@ def test_a_second_resume_has_nothing_to_do(story: Story) -> None:
 
 
 def test_no_unit_failed_and_the_drain_is_on_the_console(story: Story) -> None:
-    assert story.host.output("systemctl --failed --no-legend 'drainer*'") == ""
+    assert story.host.output("systemctl list-units --failed --no-legend 'drainer*'") == ""
     assert re.search(r"drainer: redis: stopped", story.host.console())
 
 
