@@ -52,8 +52,11 @@ def resume(
     does not answer at all; then nothing was changed.
     """
     manifest = record.manifest
-    problems = refusals(host.facts(), engine.facts())
-    waiting = waiting_users(manifest.entries)
+    facts = host.facts()
+    problems = refusals(facts, engine.facts())
+    # On the same boot Docker started nothing, and who is down was stopped by its owner.
+    rebooted = facts.boot_id != manifest.host.boot_id
+    waiting = waiting_users(manifest.entries) if rebooted else frozenset()
     worker = _Worker(engine, host, record, deadline, options, on_change, problems, waiting)
     known = {e.id: e for e in manifest.entries}
     # Providers first, also where only the number of places decides who waits.

@@ -2,20 +2,30 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.engine.docker import DockerEngine
-from drainer.errors import EngineTimeoutError, EngineUnavailableError, NoPermissionError
+from drainer.errors import (
+    EngineTimeoutError,
+    EngineUnavailableError,
+    ExitCode,
+    NoPermissionError,
+)
 from drainer.host.base import Host
 from drainer.host.linux import LinuxHost
 from drainer.store.files import StateDirectory
 from drainer.store.manifest_file import ManifestFile
+
+GRACE = 45.0
+"""Seconds from a signal to the end; less than the 90 s after which systemd kills by default."""
 
 ENGINE_POLL = 1.0
 """Seconds between two questions whether Docker answers yet."""
@@ -53,14 +63,28 @@ def require_root(verb: str) -> None:
 
 @contextmanager
 def interruptible(deadline: Deadline) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the run in a safe state instead of at once."""
-    handlers = {
-        number: signal.signal(number, lambda *_: deadline.interrupt())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    """Let SIGINT and SIGTERM end the run in a safe state instead of at once.
+
+    If that takes longer than `GRACE`, because Docker hangs, the process ends as if killed: the
+    manifest is ahead of every act, so the next resume puts things right.
+    """
+
+    timers: list[threading.Timer] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        deadline.interrupt()
+        code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
+        timer = threading.Timer(GRACE, os._exit, [code])
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
+
+    handlers = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        for timer in timers:
+            timer.cancel()
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

@@ -1,0 +1,222 @@
+"""The command line on a host in memory: exit codes, JSON, errors, what is said to whom."""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drainer import cli
+from drainer.cli.wiring import Settings
+from drainer.errors import EngineError, ExitCode
+from drainer.store.lock import lock
+from tests.unit.world import World, container_id
+
+
+class Drainer:
+    """Runs the command line, and keeps what it printed."""
+
+    def __init__(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        self.world = world
+        self.out = self.err = ""
+        monkeypatch.setattr(Settings, "engine", lambda _self: world.engine)
+        monkeypatch.setattr(Settings, "host", lambda _self: world.host)
+
+    def __call__(self, *words: str) -> int:
+        argv = ["drainer", "--state-dir", str(self.world.state), *words]
+        self._monkeypatch.setattr(sys, "argv", argv)
+        handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            self.out, self.err = self._capsys.readouterr()
+        return int(ended.value.code or 0)
+
+    @property
+    def json(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.out)
+        assert document["format_version"] == "1.0"
+        return document
+
+
+@pytest.fixture
+def drainer(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Drainer:
+    return Drainer(world, monkeypatch, capsys)
+
+
+def test_plan_touches_nothing_and_tells_what_to_do(drainer: Drainer) -> None:
+    drainer.world.add("web")
+    drainer.world.add("shell", tty=True)
+    assert drainer("plan") == ExitCode.OK
+    assert "1 of 2 running containers would be carried" in drainer.out
+    assert "tty: It has a terminal" in drainer.out
+    assert "Create it again without `-t`" in drainer.out
+    assert {c.method for c in drainer.world.engine.calls} == {"facts", "running"}
+    assert not drainer.world.file.exists
+
+
+def test_plan_as_json_is_what_a_drain_carries_out(drainer: Drainer) -> None:
+    drainer.world.add("web", "always")
+    assert drainer("plan", "--json") == ExitCode.OK
+    (planned,) = drainer.json["entries"]
+    assert drainer("drain", "--json") == ExitCode.OK
+    (done,) = drainer.json["manifest"]["entries"]
+    assert planned["id"] == done["id"]
+    assert planned["restart_policy"] == done["restart_policy"]
+    assert done["state"] == "stopped"
+
+
+def test_plan_without_containers(drainer: Drainer) -> None:
+    assert drainer("plan") == ExitCode.OK
+    assert drainer.out == "No container is running.\n"
+
+
+@pytest.mark.parametrize("verb", ["plan", "drain"])
+def test_a_host_that_cannot_is_refused_before_anything_is_touched(
+    drainer: Drainer, verb: str
+) -> None:
+    drainer.world.add("web", "always")
+    facts = drainer.world.engine.facts()
+    drainer.world.engine.change_facts(replace(facts, experimental=False))
+    assert drainer(verb) == ExitCode.HOST_INCAPABLE
+    assert "experimental" in drainer.err
+    assert "hint: " in drainer.err
+    assert drainer.world.now("web").running
+    assert not drainer.world.file.exists
+
+
+def test_drain_and_resume(drainer: Drainer) -> None:
+    drainer.world.add("web", "always")
+    assert drainer("drain") == ExitCode.OK
+    assert "drainer: web: dumping" in drainer.err
+    assert "drained: 1 stopped" in drainer.err
+    drainer.world.reboot()
+    assert drainer("status") == ExitCode.OK
+    assert "always (held)" in drainer.out
+    assert "pending" in drainer.out
+    assert drainer("resume") == ExitCode.OK
+    assert "resumed: 1 restored" in drainer.err
+    drainer.world.check_promise()
+    assert drainer("resume") == ExitCode.OK
+    assert "nothing to do" in drainer.err
+
+
+def test_resume_without_any_drain_has_nothing_to_do(drainer: Drainer) -> None:
+    assert drainer("resume", "--json") == ExitCode.OK
+    assert drainer.json["manifest"] is None
+
+
+def test_status_without_a_manifest(drainer: Drainer) -> None:
+    assert drainer("status") == ExitCode.NO_MANIFEST
+
+
+def test_some_failed_is_partial_and_all_failed_is_told_apart(drainer: Drainer) -> None:
+    drainer.world.add("web")
+    drainer.world.engine.script("create_checkpoint", error=EngineError("no"))
+    assert drainer("drain") == ExitCode.NOTHING_CARRIED
+    drainer.world.add("db")
+    drainer.world.engine.script("create_checkpoint", error=EngineError("no"))
+    assert drainer("drain") == ExitCode.PARTIAL
+    drainer.world.add("cache")
+    drainer.world.engine.script("start", error=EngineError("no"))
+    assert drainer("drain") == ExitCode.OK
+    assert drainer("resume") == ExitCode.PARTIAL
+
+
+def test_skipped_ones_alone_are_no_failure(drainer: Drainer) -> None:
+    drainer.world.add("shell", tty=True)
+    assert drainer("drain") == ExitCode.OK
+
+
+def test_the_unit_drains_only_when_the_host_goes_down(drainer: Drainer) -> None:
+    drainer.world.add("web")
+    assert drainer("drain", "--at-shutdown") == ExitCode.OK
+    assert "not going down" in drainer.err
+    assert drainer.world.engine.calls == []
+    drainer.world.host.shutdown = "reboot"
+    assert drainer("drain", "--at-shutdown") == ExitCode.OK
+    assert drainer.world.file.read().trigger == "shutdown"
+
+
+def test_docker_down(drainer: Drainer) -> None:
+    drainer.world.engine.down = True
+    assert drainer("plan", "--json") == ExitCode.HOST_INCAPABLE
+    assert drainer.json["error"]["code"] == ExitCode.HOST_INCAPABLE
+
+
+def test_another_drainer_at_work(drainer: Drainer) -> None:
+    with lock(Settings(drainer.world.state, "").state(), "resume"):
+        assert drainer("drain") == ExitCode.LOCKED
+    assert f"pid {os.getpid()}" in drainer.err
+
+
+def test_not_root(drainer: Drainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for verb in ("plan", "drain", "resume", "status", "install", "uninstall"):
+        assert drainer(verb) == ExitCode.NO_PERMISSION
+        assert f"sudo drainer {verb}" in drainer.err
+
+
+def test_wrong_usage(drainer: Drainer) -> None:
+    assert drainer("drain", "--parallel", "many") == ExitCode.USAGE
+    assert drainer("drian") == ExitCode.USAGE
+
+
+def test_a_defect_is_one_line_and_never_a_traceback(drainer: Drainer) -> None:
+    drainer.world.engine.script("facts", error=ValueError("boo"))
+    assert drainer("plan") == ExitCode.UNEXPECTED
+    assert "Traceback" not in drainer.err
+    assert len(drainer.err.splitlines()) == 2
+
+
+def test_what_containers_say_cannot_drive_the_terminal(drainer: Drainer) -> None:
+    nasty = "a\x1b[31m[red]\nfake: restored\u202e"
+    drainer.world.engine.add(
+        replace(drainer.world.now(drainer.world.add("x").id[:0] or "x"), name=nasty)
+    )
+    drainer.world.engine.change(container_id("x"), image=nasty)
+    for words in (("plan",), ("drain",), ("status",), ("resume",)):
+        drainer(*words)
+        for text in (drainer.out, drainer.err):
+            assert "\x1b" not in text
+            assert "\u202e" not in text
+            assert "\nfake" not in text
+        if words == ("plan",):
+            assert "[red]" in drainer.out
+
+
+def test_a_signal_lets_nothing_new_begin(drainer: Drainer) -> None:
+    drainer.world.parallel = 1
+    drainer.world.add("a")
+    drainer.world.add("b")
+    drainer.world.engine.script(
+        "create_checkpoint", run=lambda: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    assert drainer("drain", "--parallel", "1") == ExitCode.TERMINATED
+    states = sorted(e.state for e in drainer.world.file.read().entries)
+    assert states == ["left", "stopped"]
+
+
+def test_the_version(drainer: Drainer, world: World) -> None:
+    del world
+    assert drainer("--version") == ExitCode.OK
+    assert drainer.out.startswith("drainer ")
+
+
+def test_the_state_directory_must_be_safe(drainer: Drainer, tmp_path: Path) -> None:
+    drainer.world.state = tmp_path / "link"
+    drainer.world.state.symlink_to(tmp_path)
+    assert drainer("status") == ExitCode.NO_PERMISSION
