@@ -68,7 +68,6 @@ def interruptible(deadline: Deadline) -> Iterator[None]:
     If that takes longer than `GRACE`, because Docker hangs, the process ends as if killed: the
     manifest is ahead of every act, so the next resume puts things right.
     """
-
     timers: list[threading.Timer] = []
 
     def end(number: int, _frame: FrameType | None) -> None:
