@@ -1,5 +1,6 @@
 """Budgets: how long a run may still take."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +18,12 @@ class Deadline:
         self._clock = clock
         self._end = None if budget is None else clock() + budget
         self._interrupted = threading.Event()
+        self.signal = 0
+        """The number of the signal that interrupted the run."""
 
-    def interrupt(self) -> None:
+    def interrupt(self, number: int = signal.SIGTERM) -> None:
         """Let nothing new begin."""
+        self.signal = number
         self._interrupted.set()
 
     @property

@@ -1,7 +1,8 @@
 """Carry out a plan: checkpoint what is eligible, writing ahead of each act."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from drainer.deadline import Deadline
@@ -9,13 +10,20 @@ from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host, checkpoint_directory
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Plan, PlanEntry, RestartPolicy, Verdict
-from drainer.recover import Step, next_step
+from drainer.model import Container, Plan, PlanEntry, RestartPolicy, Verdict
+from drainer.recover import Step, next_step, waiting_users
 from drainer.release import release
 from drainer.schedule import run_in_order
 from drainer.store.manifest_file import ManifestFile, Record
 
 HELD = RestartPolicy("no")
+
+LEAST_SECONDS = 20.0
+"""What must be left of the budget to begin with one more container, so that it can be undone."""
+
+KILL_POLL = 1.0
+KILL_PATIENCE = 30.0
+"""Seconds to see a container go down after Docker did not answer the kill."""
 
 LOSSES = frozenset({"exec_sessions", "tcp_connections"})
 """Notes on what a carried container loses; the other notes are advice before a drain."""
@@ -35,7 +43,8 @@ def settle(engine: Engine, record: Record) -> tuple[Entry, ...]:
     """Look after a manifest that still waits for its resume, before a new drain begins.
 
     What runs again is given back to Docker, with its restart policy; so the new plan sees it as
-    its owner set it. What is still down is returned, to be kept in the new manifest.
+    its owner set it. What is still down, or could not be given back, is returned, to be kept in
+    the new manifest. So is who was left to Docker but uses something that is down.
     """
     kept: list[Entry] = []
     for entry in record.manifest.entries:
@@ -46,27 +55,39 @@ def settle(engine: Engine, record: Record) -> tuple[Entry, ...]:
         except ContainerGoneError:
             record.update(entry.id, state=State.GONE, detail="removed since the drain")
             continue
+        except EngineError:
+            kept.append(entry)
+            continue
         settled = entry
         if container.running or next_step(entry, container) is Step.RELEASE:
             settled = release(engine, record, entry, "it ran again before a resume")
         if not settled.state.ended:
             kept.append(settled)
-    return tuple(kept)
+    down = {e.id for e in kept}
+    waiting = waiting_users(record.manifest.entries)
+    users = (e for e in record.manifest.entries if e.id in waiting - down and e.state is State.LEFT)
+    return (*kept, *users)
 
 
 def new_manifest(plan: Plan, kept: tuple[Entry, ...], trigger: str, now: datetime) -> Manifest:
     """Make the manifest of a plan: one entry for each container, and those still to be resumed."""
     drain_id = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    planned = {e.container.id for e in plan.entries}
+    unfinished = {e.id for e in kept if not e.state.ended}
+    planned = [_entry(e, drain_id) for e in plan.entries if e.container.id not in unfinished]
+    needs = {e.id: e.needs for e in kept}
+    new = {e.id: replace(e, needs=_united(e.needs, needs.get(e.id, ()))) for e in planned}
     return Manifest(
         drain_id=drain_id,
         created=now.astimezone(UTC).isoformat(timespec="seconds"),
         trigger=trigger,
         host=plan.host,
         engine=plan.engine,
-        entries=tuple(e for e in kept if e.id not in planned)
-        + tuple(_entry(e, drain_id) for e in plan.entries),
+        entries=(*(e for e in kept if e.id not in new), *new.values()),
     )
+
+
+def _united(some: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*some, *more)))
 
 
 def _entry(planned: PlanEntry, drain_id: str) -> Entry:
@@ -109,9 +130,10 @@ def drain(
     record = Record(file, manifest)
     file.write(manifest)
     worker = _Worker(engine, host, record, deadline, options, on_change)
-    entries = {e.container.id: e for e in plan.carried}
+    new = {e.id for e in manifest.entries if e.state is State.PLANNED}
+    entries = {e.container.id: e for e in plan.carried if e.container.id in new}
     users: dict[str, list[str]] = {key: [] for key in entries}
-    for user in plan.carried:
+    for user in entries.values():
         for provider in user.needs:
             # A cycle was cut by the order of the waves.
             if provider in entries and entries[provider].wave > user.wave:
@@ -142,7 +164,7 @@ class _Worker:
     def carry(self, container: str) -> None:
         """Take one container through held, dumping, dumped and stopped, or give it back."""
         entry = self._record.entry(container)
-        if self._deadline.over or self._deadline.interrupted:
+        if self._deadline.limit(LEAST_SECONDS) < LEAST_SECONDS or self._deadline.interrupted:
             why = "interrupted" if self._deadline.interrupted else "the budget ended before it"
             self._on_change(self._record.update(container, state=State.LEFT, detail=why))
             return
@@ -151,8 +173,7 @@ class _Worker:
             self._dump(entry)
             self._stop(entry)
         except Exception as error:
-            why = error.message if isinstance(error, DrainerError) else repr(error)
-            self._give_up(entry, why)
+            self._give_up(entry, error)
             if not isinstance(error, DrainerError):
                 raise
 
@@ -160,30 +181,34 @@ class _Worker:
         self._on_change(self._record.update(entry.id, state=state, **changes))
 
     def _hold(self, entry: Entry) -> None:
-        if self._engine.inspect(entry.id).started_at != entry.started_at:
+        container = self._engine.inspect(entry.id)
+        if container.started_at != entry.started_at:
             raise DrainerError("it was restarted after the plan was made")
-        self._advance(entry, State.HELD)
+        self._advance(entry, State.HELD, paused=container.paused)
         if not entry.restart_policy.held:
             self._engine.set_restart_policy(entry.id, HELD)
 
     def _dump(self, entry: Entry) -> None:
         self._advance(entry, State.DUMPING)
-        if not entry.paused:
+        if not self._record.entry(entry.id).paused:
             self._engine.pause(entry.id)
         self._checkpoint(entry)
         directory = checkpoint_directory(self._record.manifest.engine, entry.id, entry.checkpoint)
         size = self._host.verify_checkpoint(directory)
-        self._host.flush(directory)
+        # After a power cut the files must be as the memory remembers them.
+        for place in (directory, *_sources(self._engine.inspect(entry.id))):
+            self._host.flush(place)
         self._advance(entry, State.DUMPED, size=size, checkpoint_state=CheckpointState.COMPLETE)
 
     def _checkpoint(self, entry: Entry) -> None:
         limit = self._deadline.limit(self._options.container_timeout)
+        began = time.time()
         try:
             self._engine.create_checkpoint(entry.id, entry.checkpoint, limit)
         except EngineTimeoutError:
             raise
         except EngineError as error:
-            cause = self._host.dump_error(entry.id)
+            cause = self._host.dump_error(entry.id, began)
             if not cause:
                 raise
             raise EngineError(f"CRIU could not checkpoint it: {cause}", error.hint) from error
@@ -192,22 +217,48 @@ class _Worker:
         container = self._engine.inspect(entry.id)
         if not container.paused or container.started_at != entry.started_at:
             raise DrainerError("somebody let it run on during the drain")
-        self._engine.kill(entry.id)
+        try:
+            self._engine.kill(entry.id)
+        except EngineTimeoutError:
+            # It was sent: from here on the container must not be given back as if it lived.
+            self._see_it_down(entry)
         self._advance(entry, State.STOPPED)
 
-    def _give_up(self, entry: Entry, why: str) -> None:
-        entry = self._record.entry(entry.id)
-        if entry.state is State.DUMPED and self._is_down(entry):
-            self._advance(entry, State.STOPPED)
-            return
-        self._on_change(release(self._engine, self._record, entry, why))
+    def _see_it_down(self, entry: Entry) -> None:
+        end = time.monotonic() + KILL_PATIENCE
+        while self._engine.inspect(entry.id).running:
+            if time.monotonic() >= end:
+                raise _UnclearError("Docker was told to kill it, and it is not down yet")
+            time.sleep(KILL_POLL)
 
-    def _is_down(self, entry: Entry) -> bool:
+    def _give_up(self, entry: Entry, error: Exception) -> None:
+        entry = self._record.entry(entry.id)
+        why = error.message if isinstance(error, DrainerError) else repr(error)
+        down = entry.state is State.DUMPED and not self._runs(entry)
+        if entry.state is State.STOPPED:
+            return
+        if down or isinstance(error, _UnclearError):
+            # Whether it ran on before it went down is not known: a resume starts it cold.
+            self._on_change(self._record.update(entry.id, detail=why))
+            return
+        unsure = isinstance(error, EngineTimeoutError)
+        self._on_change(release(self._engine, self._record, entry, why, unsure=unsure))
+
+    def _runs(self, entry: Entry) -> bool:
         try:
-            container = self._engine.inspect(entry.id)
+            return self._engine.inspect(entry.id).running
         except DrainerError:
-            return False
-        return not container.running and container.started_at == entry.started_at
+            return True
+
+
+class _UnclearError(EngineError):
+    """A container was told to die, and whether it did is not known."""
+
+
+def _sources(container: Container) -> tuple[str, ...]:
+    """Return where on the host the container's volumes and bind mounts are."""
+    kinds = {"bind", "volume"}
+    return tuple(dict.fromkeys(m.source for m in container.mounts if m.kind in kinds and m.source))
 
 
 def outcome_counts(manifest: Manifest) -> tuple[int, int]:

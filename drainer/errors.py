@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     HOST_INCAPABLE = 13, "this host cannot checkpoint or restore, or Docker does not answer"
     HOST_INCOMPATIBLE = 14, "this host no longer fits the manifest"
     DEADLINE = 15, "the budget ended before the work did"
+    STORAGE = 74, "a file of drainer's could not be read or written: disk full, read-only, failing"
     NO_PERMISSION = 77, "root is needed, or a file or socket denies access"
     CONFIG_INVALID = 78, "a setting is invalid"
     INTERRUPTED = 130, "interrupted by SIGINT"
@@ -60,6 +61,12 @@ class ManifestInvalidError(DrainerError):
     """The manifest cannot be trusted: damaged, unsafe, or of a version that is not known."""
 
     exit_code = ExitCode.MANIFEST_INVALID
+
+
+class StorageError(DrainerError):
+    """A file of drainer's could not be read or written."""
+
+    exit_code = ExitCode.STORAGE
 
 
 class HostIncapableError(DrainerError):

@@ -50,28 +50,38 @@ def next_step(entry: Entry, container: Container | None, *, waited: bool = False
         case State.RESTORING:
             step = Step.CONFIRM if container.running else Step.START_COLD
         case State.DUMPED | State.STOPPED:
-            ran_again = container.running or container.started_at != entry.started_at
-            step = Step.RELEASE if ran_again else Step.RESTORE
+            step = _after_dump(entry, container)
         case _:
             step = Step.RELEASE
     return step
 
 
+def _after_dump(entry: Entry, container: Container) -> Step:
+    """Restore only what drainer itself saw killed while paused.
+
+    What was down before that (`dumped`) may have been thawed and told to stop, by its owner or by
+    Docker's own stop (moby daemon/kill.go resumes a paused container after the signal): then its
+    program has run on, without another `StartedAt`.
+    """
+    if container.running or container.started_at != entry.started_at:
+        return Step.RELEASE
+    usable = entry.checkpoint_state is CheckpointState.COMPLETE
+    return Step.RESTORE if usable and entry.state is State.STOPPED else Step.START_COLD
+
+
 def waiting_users(entries: Iterable[Entry]) -> frozenset[str]:
-    """Return the ids of skipped containers that use, directly or not, a carried one.
+    """Return the ids of containers that use, directly or not, an eligible one.
 
     Docker waits at most five seconds for a network provider or link target that it starts itself
-    (moby daemon/daemon.go restore) and then fails to start the user; a carried provider comes
-    back later than that.
+    (moby daemon/daemon.go restore) and then fails to start the user; a provider that drainer
+    took down comes back later than that.
     """
     known = tuple(entries)
-    carried = {e.id for e in known if e.checkpoint and e.state is not State.LEFT}
+    carried = {e.id for e in known if e.checkpoint}
     waiting: set[str] = set()
     while True:
         more = {
-            e.id
-            for e in known
-            if e.id not in carried | waiting and (carried | waiting).intersection(e.needs)
+            e.id for e in known if e.id not in waiting and (carried | waiting).intersection(e.needs)
         }
         if not more:
             return frozenset(waiting)

@@ -1,7 +1,7 @@
 """Give a container back to Docker as it was: the way out of every unfinished drain."""
 
 from drainer.engine.base import Engine
-from drainer.errors import ContainerGoneError, DrainerError
+from drainer.errors import ContainerGoneError, DrainerError, EngineTimeoutError
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container
 from drainer.store.manifest_file import Record
@@ -29,11 +29,15 @@ def start_like_docker(engine: Engine, entry: Entry) -> bool:
     return True
 
 
-def release(engine: Engine, record: Record, entry: Entry, why: str) -> Entry:
+def release(
+    engine: Engine, record: Record, entry: Entry, why: str, *, unsure: bool = False
+) -> Entry:
     """Undo a drain of one container: thaw it, put its policy back, drop its checkpoint.
 
-    Each step is tried even if one before it failed. The entry becomes `left` only if all
-    succeeded; else it keeps its state, so that a later resume tries again. Returns the entry.
+    Before it may run on, its checkpoint is marked unusable. Each step is tried even if one before
+    it failed. The entry becomes `left` only if all succeeded; else, or when `unsure` whether a
+    request that was given up still takes effect, it keeps its state, and the next resume does all
+    this once more. Returns the entry.
     """
     if entry.state is State.PLANNED:
         return record.update(entry.id, state=State.LEFT, detail=why)
@@ -44,11 +48,16 @@ def release(engine: Engine, record: Record, entry: Entry, why: str) -> Entry:
         return record.update(entry.id, state=State.GONE, detail=f"{why}; removed meanwhile")
     except DrainerError as error:
         return record.update(entry.id, detail=f"{why}; not undone: {error.message}")
+    if entry.checkpoint_state is CheckpointState.COMPLETE:
+        entry = record.update(entry.id, checkpoint_state=CheckpointState.UNUSABLE)
     for step in (_thaw, _drop_checkpoint, _policy_and_start):
         try:
             step(engine, entry, container)
         except DrainerError as error:
             failures.append(error.message)
+            unsure = unsure or isinstance(error, EngineTimeoutError)
+    if unsure and not failures:
+        return record.update(entry.id, detail=f"{why}; undone, to be looked at again by a resume")
     if failures:
         return record.update(entry.id, detail=f"{why}; not undone: {'; '.join(failures)}")
     return record.update(
@@ -63,7 +72,7 @@ def _thaw(engine: Engine, entry: Entry, container: Container) -> None:
 
 def _drop_checkpoint(engine: Engine, entry: Entry, _container: Container) -> None:
     # It runs, or ran, on: memory and file system no longer match.
-    if entry.checkpoint:
+    if entry.checkpoint and entry.state is not State.HELD:
         engine.delete_checkpoint(entry.id, entry.checkpoint)
 
 

@@ -1,5 +1,6 @@
 """Bring back everything that a drain took down, each container at most once from its checkpoint."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,10 +11,11 @@ from drainer.errors import (
     ContainerGoneError,
     DrainerError,
     EngineTimeoutError,
+    EngineUnavailableError,
 )
 from drainer.host.base import Host, checkpoint_directory
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Address, Container, Finding
+from drainer.model import Address, Container, EngineFacts, HostFacts
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import START_TIMEOUT, put_policy_back, release, start_like_docker
 from drainer.rules import refusals
@@ -25,7 +27,11 @@ CONTENT_CLASH = "already exists"
 CLASH_RETRIES = 4
 CLASH_PAUSE = 2.0
 """Seconds; containerd collects what nothing refers to about a second after the last change."""
-POLL = 1.0
+
+PASSES = 3
+"""How often a container is looked at whose last attempt ended without an answer from Docker."""
+PASS_PAUSE = 5.0
+RESTORE_POLL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,155 +54,224 @@ def resume(
     """Restore, else start cold, every container that the manifest waits for; return it.
 
     Providers go before their users. When the budget is over, the rest is started cold; when
-    interrupted, the rest keeps its state for the next resume. Raises `EngineError` when Docker
-    does not answer at all; then nothing was changed.
+    interrupted, the rest keeps its state for the next resume. What could not be settled, for want
+    of an answer from Docker, is tried again; if it stays so, the manifest stays pending. Raises
+    `EngineError` when Docker does not answer at all; then nothing was changed.
     """
     manifest = record.manifest
-    facts = host.facts()
-    problems = refusals(facts, engine.facts())
-    # On the same boot Docker started nothing, and who is down was stopped by its owner.
-    rebooted = facts.boot_id != manifest.host.boot_id
-    waiting = waiting_users(manifest.entries) if rebooted else frozenset()
-    worker = _Worker(engine, host, record, deadline, options, on_change, problems, waiting)
+    worker = _Worker(
+        engine,
+        host,
+        record,
+        deadline,
+        options,
+        on_change,
+        obstacle=_host_obstacle(manifest.host, host.facts(), engine.facts()),
+        root=manifest.engine,
+        waiting=waiting_users(manifest.entries),
+    )
     known = {e.id: e for e in manifest.entries}
     # Providers first, also where only the number of places decides who waits.
     providers = {
         e.id: [p for p in e.needs if p in known and known[p].wave > e.wave]
         for e in sorted(manifest.entries, key=lambda e: -e.wave)
     }
-    run_in_order(providers, worker.bring_back, options.parallel)
-    if all(e.state.ended for e in record.manifest.entries):
+    for number in range(PASSES):
+        worker.begin_pass(last=number == PASSES - 1)
+        run_in_order(providers, worker.bring_back, options.parallel)
+        if not worker.unsettled or deadline.interrupted:
+            break
+        deadline.sleep(PASS_PAUSE)
+    if not worker.unsettled:
         record.finish()
     return record.manifest
 
 
-@dataclass(frozen=True, slots=True)
+def _host_obstacle(then: HostFacts, now: HostFacts, engine: EngineFacts) -> str:
+    """Say why this host can restore nothing of that drain; empty if it can."""
+    for what, old, new in (
+        ("architecture", then.architecture, now.architecture),
+        ("cgroup version", str(then.cgroup_version), str(now.cgroup_version)),
+    ):
+        if old != new:
+            return f"the host's {what} was {old} at the drain and is {new}"
+    problems = refusals(now, engine)
+    return problems[0].sentence if problems else ""
+
+
 class _Worker:
     """Brings single containers back, each in a thread of its own."""
 
-    engine: Engine
-    host: Host
-    record: Record
-    deadline: Deadline
-    options: ResumeOptions
-    on_change: Callable[[Entry], None]
-    problems: tuple[Finding, ...]
-    waiting: frozenset[str]
+    def __init__(
+        self,
+        engine: Engine,
+        host: Host,
+        record: Record,
+        deadline: Deadline,
+        options: ResumeOptions,
+        on_change: Callable[[Entry], None],
+        *,
+        obstacle: str,
+        root: EngineFacts,
+        waiting: frozenset[str],
+    ) -> None:
+        self._engine = engine
+        self._host = host
+        self._record = record
+        self._deadline = deadline
+        self._options = options
+        self._on_change = on_change
+        self._obstacle = obstacle
+        self._root = root
+        self._waiting = waiting
+        self._last = False
+        self.unsettled: set[str] = set()
+        """Ids whose end is open: they are to be looked at again."""
+
+    def begin_pass(self, *, last: bool) -> None:
+        """Look at every container anew; in the last pass no user waits for its provider."""
+        self.unsettled.clear()
+        self._last = last
 
     def bring_back(self, container: str) -> None:
         """Do for one container what the manifest and Docker say is left to do."""
-        entry = self.record.entry(container)
-        if self.deadline.interrupted:
+        entry = self._record.entry(container)
+        if self._deadline.interrupted:
+            if not entry.state.ended:
+                self.unsettled.add(container)
             return
         try:
             self._act(entry)
         except DrainerError as error:
-            self.on_change(self.record.update(entry.id, detail=error.message))
+            self.unsettled.add(container)
+            self._on_change(self._record.update(entry.id, detail=_first_line(error)))
+        if not self._record.entry(container).state.ended:
+            self.unsettled.add(container)
 
     def _act(self, entry: Entry) -> None:
         try:
-            container = self.engine.inspect(entry.id)
+            container = self._engine.inspect(entry.id)
         except ContainerGoneError:
             container = None
-        match next_step(entry, container, waited=entry.id in self.waiting):
+        match next_step(entry, container, waited=entry.id in self._waiting):
             case Step.NOTHING:
                 return
             case Step.FORGET:
                 self._end(entry, State.GONE, "it was removed since the drain" + self._twin(entry))
             case Step.RELEASE:
                 why = "it ran again before the resume" if entry.size else "the drain was cut short"
-                self.on_change(release(self.engine, self.record, entry, why))
+                self._on_change(release(self._engine, self._record, entry, why))
             case Step.CLEAN:
                 self._clean(entry)
             case Step.START_LIKE_DOCKER:
                 self._start_like_docker(entry)
             case Step.RESTORE:
                 self._restore(entry)
-            case Step.CONFIRM:
-                self._finish(entry, self.engine.inspect(entry.id))
-            case Step.START_COLD:
-                self._start_cold(entry, "an earlier restore of it was cut short")
+            case Step.CONFIRM if container:
+                self._finish(entry, container)
+            case _:
+                why = entry.detail or "what became of it at the drain is not known"
+                self._start_cold(entry, why)
 
     def _twin(self, entry: Entry) -> str:
         try:
-            return f" and made anew as {self.engine.inspect(entry.name).id[:12]}"
+            return f" and made anew as {self._engine.inspect(entry.name).id[:12]}"
         except DrainerError:
             return ""
 
     def _start_like_docker(self, entry: Entry) -> None:
-        if start_like_docker(self.engine, entry):
+        if start_like_docker(self._engine, entry):
             detail = f"{entry.detail}; started after what it uses".lstrip("; ")
-            self.on_change(self.record.update(entry.id, detail=detail))
+            self._on_change(self._record.update(entry.id, detail=detail))
 
     def _restore(self, entry: Entry) -> None:
         """Restore from the checkpoint if it may and can be, else start cold."""
-        obstacle = self._obstacle(entry)
+        self._wait_for_providers(entry)
+        obstacle = self._obstacle or self._own_obstacle(entry)
         if obstacle:
             self._start_cold(entry, obstacle)
             return
-        self.on_change(self.record.update(entry.id, state=State.RESTORING))
+        self._on_change(self._record.update(entry.id, state=State.RESTORING))
         why = "Docker reported a start, but it does not run"
         try:
             self._start_from_checkpoint(entry)
+        except EngineTimeoutError:
+            # Docker goes on with it; a cold start now would only meet the restore.
+            self._wait_until_running(entry)
+        except EngineUnavailableError:
+            raise
         except DrainerError as error:
-            # The second line names a log that is deleted by now.
-            first = error.message.partition("\n")[0]
-            why = f"Docker could not restore it: {first}"
-        container = self.engine.inspect(entry.id)
+            why = f"Docker could not restore it: {_first_line(error)}"
+        container = self._engine.inspect(entry.id)
         if container.running:
             self._finish(entry, container)
         else:
             self._start_cold(entry, why)
 
-    def _obstacle(self, entry: Entry) -> str:
+    def _wait_for_providers(self, entry: Entry) -> None:
+        """Raise while a container that this one uses is still unsettled, but not for ever."""
+        for provider in self.unsettled.intersection(entry.needs):
+            if not self._last and not self._deadline.over:
+                raise DrainerError(f"it waits for {self._record.entry(provider).name}")
+
+    def _own_obstacle(self, entry: Entry) -> str:
         """Say why a restore should not even be tried; empty if it should."""
-        if self.problems:
-            return self.problems[0].sentence
-        if self.deadline.over:
+        if self._deadline.over:
             return "the budget of the resume ended before it"
         try:
-            self.host.verify_checkpoint(self._directory(entry))
+            found = self._host.verify_checkpoint(self._directory(entry))
         except CheckpointInvalidError as error:
             return f"its checkpoint is damaged: {error.message}"
+        if found != entry.size:
+            return f"its checkpoint is damaged: it has {found} bytes and had {entry.size}"
         return ""
 
     def _start_from_checkpoint(self, entry: Entry) -> None:
-        timeout = self.deadline.limit(self.options.container_timeout)
+        timeout = self._deadline.limit(self._options.container_timeout)
         attempt = 0
         while True:
             try:
-                self.engine.start(entry.id, timeout, checkpoint=entry.checkpoint)
+                self._engine.start(entry.id, timeout, checkpoint=entry.checkpoint)
             except DrainerError as error:
                 attempt += 1
                 if CONTENT_CLASH not in error.message or attempt > CLASH_RETRIES:
                     raise
-                self.deadline.sleep(CLASH_PAUSE)
+                self._deadline.sleep(CLASH_PAUSE)
             else:
                 return
 
+    def _wait_until_running(self, entry: Entry) -> None:
+        """Wait once more as long as a restore may take; raises `EngineTimeoutError` then."""
+        end = time.monotonic() + self._deadline.limit(self._options.container_timeout)
+        while not self._engine.inspect(entry.id).running:
+            if time.monotonic() >= end or self._deadline.interrupted:
+                raise EngineTimeoutError("Docker has not ended the restore within its time")
+            self._deadline.sleep(RESTORE_POLL)
+
     def _finish(self, entry: Entry, container: Container) -> None:
         """Prove how a running container came up, and give it its pause and its policy back."""
-        restored = self.host.is_restored(container)
-        if restored and entry.paused and not container.paused:
-            self.engine.pause(entry.id)
-        put_policy_back(self.engine, entry)
-        if restored:
+        restored = self._host.is_restored(container)
+        if entry.paused and not container.paused:
+            self._engine.pause(entry.id)
+        put_policy_back(self._engine, entry)
+        # With its policy held, Docker did not start it again if it ended in between.
+        if start_like_docker(self._engine, entry):
+            self._end_cold(entry, "it ended right after its restore and was started anew")
+        elif restored:
             self._end(entry, State.RESTORED, "", notes=_changes(entry, container))
             self._clean(entry)
         else:
-            why = "Docker started it from the beginning"
-            unusable = CheckpointState.UNUSABLE
-            self._end(entry, State.STARTED_COLD, why, checkpoint_state=unusable)
+            self._end_cold(entry, "Docker started it from the beginning")
 
     def _clean(self, entry: Entry) -> None:
         """Delete a used checkpoint; a failure costs disk space, not a container."""
         try:
-            self.host.remove_restore_copy(self._directory(entry))
-            self.engine.delete_checkpoint(entry.id, entry.checkpoint)
+            self._host.remove_restore_copy(self._directory(entry))
+            self._engine.delete_checkpoint(entry.id, entry.checkpoint)
         except DrainerError as error:
             note = f"its used checkpoint was not deleted: {error.message}"
-            self.record.update(entry.id, notes=(*self.record.entry(entry.id).notes, note))
-        self.record.update(entry.id, checkpoint_state=CheckpointState.USED)
+            self._record.update(entry.id, notes=(*self._record.entry(entry.id).notes, note))
+        self._record.update(entry.id, checkpoint_state=CheckpointState.USED)
 
     def _start_cold(self, entry: Entry, why: str) -> None:
         """Start from the beginning; the checkpoint is kept for inspection and never used again.
@@ -204,24 +279,35 @@ class _Worker:
         `restoring` is written first: from here on a second resume must not restore it.
         """
         unusable = CheckpointState.UNUSABLE
-        self.record.update(entry.id, state=State.RESTORING, detail=why, checkpoint_state=unusable)
-        self.host.remove_restore_copy(self._directory(entry))
+        entry = self._record.update(
+            entry.id, state=State.RESTORING, detail=why, checkpoint_state=unusable
+        )
         try:
-            self.engine.start(entry.id, START_TIMEOUT)
-        except EngineTimeoutError:
+            self._engine.start(entry.id, START_TIMEOUT)
+        except (EngineTimeoutError, EngineUnavailableError):
             raise
         except DrainerError as error:
-            put_policy_back(self.engine, entry)
-            self._end(entry, State.LEFT, f"{why}; and Docker could not start it: {error.message}")
+            put_policy_back(self._engine, entry)
+            refusal = f"{why}; and Docker could not start it: {_first_line(error)}"
+            self._end(entry, State.LEFT, refusal)
         else:
-            put_policy_back(self.engine, entry)
-            self._end(entry, State.STARTED_COLD, why)
+            put_policy_back(self._engine, entry)
+            self._end_cold(entry, why)
+            self._host.remove_restore_copy(self._directory(entry))
+
+    def _end_cold(self, entry: Entry, why: str) -> None:
+        self._end(entry, State.STARTED_COLD, why, checkpoint_state=CheckpointState.UNUSABLE)
 
     def _end(self, entry: Entry, state: State, detail: str, **changes: object) -> None:
-        self.on_change(self.record.update(entry.id, state=state, detail=detail, **changes))
+        self._on_change(self._record.update(entry.id, state=state, detail=detail, **changes))
 
     def _directory(self, entry: Entry) -> str:
-        return checkpoint_directory(self.engine.facts(), entry.id, entry.checkpoint)
+        return checkpoint_directory(self._root, entry.id, entry.checkpoint)
+
+
+def _first_line(error: DrainerError) -> str:
+    """Leave out what follows, such as the name of a log that is deleted by then."""
+    return error.message.partition("\n")[0]
 
 
 def _changes(entry: Entry, container: Container) -> tuple[str, ...]:

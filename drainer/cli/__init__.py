@@ -12,6 +12,7 @@ def main() -> None:
     """Run the command line; every error becomes one line, a hint and a documented exit code."""
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGHUP, _leave)
     from drainer.cli import installing, output  # noqa: PLC0415 - the handlers come first
     from drainer.cli.app import app  # noqa: PLC0415
 
@@ -22,9 +23,6 @@ def main() -> None:
     except DrainerError as error:
         output.show_error(error.message, error.hint, error.exit_code, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.OK)
     except Exception as error:
         if os.environ.get("DRAINER_DEBUG"):
             raise

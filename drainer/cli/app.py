@@ -8,7 +8,13 @@ import typer
 
 from drainer import __version__
 from drainer.cli import output
-from drainer.cli.wiring import Settings, interruptible, require_root, wait_for_engine
+from drainer.cli.wiring import (
+    Settings,
+    interrupted_code,
+    interruptible,
+    require_root,
+    wait_for_engine,
+)
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
 from drainer.errors import ExitCode, HostIncapableError
@@ -34,15 +40,15 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Parallel = Annotated[
     int,
-    typer.Option(min=0, max=64, help="Containers worked on at once; 0: one per CPU."),
+    typer.Option(min=0, max=64, help="Containers worked on at once; 0: one per CPU, at least 2."),
 ]
 Budget = Annotated[
     float | None,
-    typer.Option(min=1, help="Seconds for the whole run; what does not fit is not begun."),
+    typer.Option(min=1, help="Seconds for the whole run; after them nothing is begun."),
 ]
 ContainerTimeout = Annotated[float, typer.Option(min=1, help="Seconds for one container.")]
 
-LOCK_WAIT = 60.0
+LOCK_WAIT = 300.0
 """Seconds that a unit waits for another drainer; a person is told at once."""
 ENGINE_WAIT = 180.0
 """Seconds that the boot waits for Docker to answer."""
@@ -167,7 +173,7 @@ def _drain_code(manifest: Manifest, deadline: Deadline) -> ExitCode:
     if carried == eligible:
         return ExitCode.OK
     if deadline.interrupted:
-        return ExitCode.TERMINATED
+        return interrupted_code(deadline)
     if deadline.over:
         return ExitCode.DEADLINE
     return ExitCode.PARTIAL if carried else ExitCode.NOTHING_CARRIED
@@ -216,13 +222,13 @@ def _resume_code(manifest: Manifest, deadline: Deadline) -> ExitCode:
     output.say(f"resumed: {output.summary(manifest)}")
     carried = [e for e in manifest.entries if e.size]
     restored = sum(e.state is State.RESTORED for e in carried)
-    if restored == len(carried):
+    if restored == len(carried) and not manifest.pending:
         return ExitCode.OK
     if deadline.interrupted:
-        return ExitCode.TERMINATED
+        return interrupted_code(deadline)
     if deadline.over:
         return ExitCode.DEADLINE
-    return ExitCode.PARTIAL if restored else ExitCode.NOTHING_CARRIED
+    return ExitCode.PARTIAL if restored or not carried else ExitCode.NOTHING_CARRIED
 
 
 @app.command("status")

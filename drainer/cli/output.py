@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -21,7 +22,7 @@ WIDTH_WITHOUT_TERMINAL = 160
 
 def show_json(**content: object) -> None:
     """Print one JSON document."""
-    print(json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2))  # noqa: T201
+    line(json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2))
 
 
 def show_error(message: str, hint: str, code: ExitCode, *, as_json: bool) -> None:
@@ -35,8 +36,9 @@ def show_error(message: str, hint: str, code: ExitCode, *, as_json: bool) -> Non
 
 
 def say(line: str) -> None:
-    """Print a line of progress on stderr."""
-    print(f"drainer: {line}", file=sys.stderr, flush=True)  # noqa: T201
+    """Print a line of progress on stderr; that nobody reads it must stop no work."""
+    with suppress(OSError):
+        print(f"drainer: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -52,12 +54,18 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_row(*(Text(printable(cell, 300)) for cell in row))
     width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    Console(width=width, no_color=not colour, highlight=False, markup=False).print(table)
+    console = Console(width=width, no_color=not colour, highlight=False, markup=False)
+    with console.capture() as captured:
+        console.print(table)
+    line(captured.get().rstrip("\n"))
 
 
 def line(text: str = "") -> None:
-    """Print a line on stdout."""
-    print(text)  # noqa: T201
+    """Print a line on stdout; that nobody reads it changes no exit code."""
+    try:
+        print(text, flush=True)  # noqa: T201
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

@@ -61,9 +61,15 @@ def require_root(verb: str) -> None:
         raise NoPermissionError(f"`drainer {verb}` must be run by root", f"sudo drainer {verb}")
 
 
+def interrupted_code(deadline: Deadline) -> ExitCode:
+    """Return the exit code of a run that a signal ended."""
+    by_hand = deadline.signal == signal.SIGINT
+    return ExitCode.INTERRUPTED if by_hand else ExitCode.TERMINATED
+
+
 @contextmanager
 def interruptible(deadline: Deadline) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end the run in a safe state instead of at once.
+    """Let SIGINT, SIGTERM and SIGHUP end the run in a safe state instead of at once.
 
     If that takes longer than `GRACE`, because Docker hangs, the process ends as if killed: the
     manifest is ahead of every act, so the next resume puts things right.
@@ -71,14 +77,16 @@ def interruptible(deadline: Deadline) -> Iterator[None]:
     timers: list[threading.Timer] = []
 
     def end(number: int, _frame: FrameType | None) -> None:
-        deadline.interrupt()
-        code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.TERMINATED
-        timer = threading.Timer(GRACE, os._exit, [code])
+        deadline.interrupt(number)
+        timer = threading.Timer(GRACE, os._exit, [interrupted_code(deadline)])
         timer.daemon = True
         timer.start()
         timers.append(timer)
 
-    handlers = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {
+        number: signal.signal(number, end)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:

@@ -45,7 +45,7 @@ class DockerEngine:
         base_url: str = "unix:///run/docker.sock",
         *,
         connect_timeout: float = 10.0,
-        request_timeout: float = 120.0,
+        request_timeout: float = 60.0,
         kill_timeout: float = 30.0,
     ) -> None:
         """Set the socket and the limits in seconds. Nothing is asked of Docker yet."""
@@ -68,6 +68,11 @@ class DockerEngine:
                 container = self.inspect(identity)
             except ContainerGoneError:
                 continue
+            except EngineUnavailableError:
+                raise
+            except EngineError:
+                # Planned as one whose processes cannot be seen: it stops no other.
+                container = Container(identity, identity[:12])
             if container.running:
                 found.append(container)
         # Docker trims the zeros of its fractions of a second: without the `Z` text sorts as time.

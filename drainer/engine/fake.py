@@ -204,6 +204,7 @@ class FakeEngine:
             box = self._daemon.find(container)
             if box.container.running:
                 box.stopped_by_hand = True
+                box.layer += box.container.paused
                 self._daemon.die(box, exit_code)
 
     def exit(self, container: str, exit_code: int = 1) -> None:

@@ -155,6 +155,8 @@ class FakeDaemon:
         """Shut dockerd down: nothing counts as stopped by hand (moby daemon/kill.go)."""
         for box in self._running():
             name = box.container.name
+            # Told to stop, and thawed to do so: its program has run on (moby daemon/kill.go).
+            box.layer += box.container.paused
             self.die(box, exit_codes.get(name, exit_code))
 
     def lose_all(self) -> None:

@@ -27,11 +27,17 @@ class Host(Protocol):
         Raises `CheckpointInvalidError` naming the first file that is wrong.
         """
 
-    def dump_error(self, container: str) -> str:
-        """Read from CRIU's log why the last checkpoint of a container failed; empty if unknown."""
+    def dump_error(self, container: str, since: float) -> str:
+        """Read from CRIU's log why a checkpoint failed; empty if unknown.
+
+        `since` is when it began, in seconds since the epoch: an older log tells of another.
+        """
 
     def flush(self, directory: str) -> None:
-        """Flush the file system that holds `directory` to disk (syncfs)."""
+        """Flush the file system that holds `directory`, or a file, to disk (syncfs).
+
+        Raises `CheckpointInvalidError` when the disk did not take it.
+        """
 
     def remove_restore_copy(self, directory: str) -> int:
         """Delete containerd's left-over temporary copies of the checkpoint in `directory`.

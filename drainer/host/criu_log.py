@@ -24,16 +24,18 @@ def first_error(log: str) -> str:
     return found.group(1).strip() if found else ""
 
 
-def dump_error(container: str, bundles: Iterable[Path] = BUNDLES) -> str:
+def dump_error(container: str, since: float, bundles: Iterable[Path] = BUNDLES) -> str:
     """Read why CRIU could not dump a container; empty if no log tells.
 
-    The log lies in the bundle until the container stops or the next dump fails.
+    The log lies in the bundle until the container stops or the next dump fails. One that was
+    written before `since` (seconds since the epoch) tells of an earlier dump.
     """
     for bundle in bundles:
         try:
             descriptor = os.open(bundle / container / LOG, os.O_RDONLY | os.O_NOFOLLOW)
+            with os.fdopen(descriptor, "rb") as file:
+                if os.fstat(descriptor).st_mtime >= since:
+                    return first_error(file.read(LIMIT).decode(errors="replace"))
         except OSError:
             continue
-        with os.fdopen(descriptor, "rb") as file:
-            return first_error(file.read(LIMIT).decode(errors="replace"))
     return ""

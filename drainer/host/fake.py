@@ -71,7 +71,7 @@ class FakeHost:
             raise CheckpointInvalidError(f"{directory}/pages-1.img: shorter than its pagemap")
         return self.engine.checkpoint_size(container, name)
 
-    def dump_error(self, container: str) -> str:
+    def dump_error(self, container: str, since: float) -> str:  # noqa: ARG002 - never too old
         """Return the container's entry in `dump_errors`."""
         return self.dump_errors.get(container, "")
 

@@ -57,9 +57,9 @@ class LinuxHost:
         """Check CRIU's images."""
         return images.verify(Path(directory))
 
-    def dump_error(self, container: str) -> str:
+    def dump_error(self, container: str, since: float) -> str:
         """Read CRIU's log."""
-        return criu_log.dump_error(container)
+        return criu_log.dump_error(container, since)
 
     def flush(self, directory: str) -> None:
         """Flush a file system, or all of them where its directory cannot be opened.
@@ -68,7 +68,10 @@ class LinuxHost:
         """
         libc = ctypes.CDLL(None, use_errno=True)
         try:
-            fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            path = Path(directory)
+            fd = os.open(
+                path if path.is_dir() else path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            )
         except OSError:
             os.sync()
             return

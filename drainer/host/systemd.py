@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from drainer.host.run import Runner
 from drainer.text import printable
 
-_SECONDS = 10.0
+_SECONDS = 15.0
+_TRIES = 3
 _TARGETS = {
     "reboot.target": "reboot",
     "poweroff.target": "poweroff",
@@ -23,10 +24,17 @@ def shutting_down(run: Runner) -> str:
     Both answers are needed: a queued job alone can still be cancelled, and `stopping` alone does
     not say what follows. Without an answer from systemd there is no shutdown.
     """
-    # Its exit status is not 0 for most states.
-    if run(["systemctl", "is-system-running"], _SECONDS).output.strip() != "stopping":
+    # Its exit status is not 0 for most states. A busy host may be slow to answer at all.
+    for _ in range(_TRIES):
+        state = run(["systemctl", "is-system-running"], _SECONDS).output.strip()
+        if state:
+            break
+    if state != "stopping":
         return ""
-    jobs = run(["systemctl", "list-jobs", "--no-legend", "--full", "--no-pager"], _SECONDS)
+    for _ in range(_TRIES):
+        jobs = run(["systemctl", "list-jobs", "--no-legend", "--full", "--no-pager"], _SECONDS)
+        if jobs.status == 0:
+            break
     return parse_jobs(jobs.output) if jobs.status == 0 else ""
 
 

@@ -6,7 +6,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from drainer.errors import DrainerError, ManifestInvalidError, NoPermissionError
+from drainer.errors import DrainerError, ManifestInvalidError, NoPermissionError, StorageError
 from drainer.text import printable
 
 DEFAULT_PATH = Path("/var/lib/drainer")
@@ -202,7 +202,7 @@ class StateDirectory:
 
     def _failure(self, what: str, error: OSError, name: str = "") -> DrainerError:
         code = errno.errorcode.get(error.errno or 0, "no errno")
-        kind = NoPermissionError if error.errno in {errno.EACCES, errno.EPERM} else DrainerError
+        kind = NoPermissionError if error.errno in {errno.EACCES, errno.EPERM} else StorageError
         hints = {
             errno.ENOSPC: "free some space on its file system",
             errno.EDQUOT: "free some space on its file system",

@@ -33,7 +33,7 @@ class Drainer:
     def __call__(self, *words: str) -> int:
         argv = ["drainer", "--state-dir", str(self.world.state), *words]
         self._monkeypatch.setattr(sys, "argv", argv)
-        handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
             with pytest.raises(SystemExit) as ended:
                 cli.main()

@@ -3,7 +3,7 @@ import pytest
 from drainer.drain import outcome_counts
 from drainer.errors import CheckpointInvalidError, EngineError, EngineTimeoutError
 from drainer.manifest import CheckpointState, Manifest, State
-from drainer.model import LABEL_ENABLE, Address
+from drainer.model import LABEL_ENABLE, Address, Mount, RestartPolicy
 from tests.unit.world import World, container_id
 
 POLICIES = ["no", "always", "unless-stopped", "on-failure"]
@@ -93,10 +93,14 @@ def test_what_fails_is_put_back_as_it_was_and_stops_no_other(
     manifest = world.drain()
     assert state_of(manifest, "good") is State.STOPPED
     never_called = call == "set_restart_policy" and policy == "no"
-    if never_called or (call == "kill" and late):
+    if never_called:
         assert state_of(manifest, "bad") is State.STOPPED
         return
     bad = next(e for e in manifest.entries if e.name == "bad")
+    if call == "kill" and late:
+        # Down, and not known how: a resume starts it cold.
+        assert bad.state is State.DUMPED
+        return
     assert bad.state is State.LEFT
     assert bad.detail == "it broke"
     now = world.now("bad")
@@ -141,9 +145,93 @@ def test_a_time_out_is_told_as_such_and_undone(world: World) -> None:
     world.add("web", "always")
     world.engine.script("create_checkpoint", error=EngineTimeoutError("no answer in 5 s"))
     manifest = world.drain()
-    assert manifest.entries[0].detail == "no answer in 5 s"
+    entry = manifest.entries[0]
+    assert entry.detail == "no answer in 5 s; undone, to be looked at again by a resume"
+    assert entry.state is State.DUMPING
     assert world.now("web").running
     assert not world.now("web").paused
+    assert world.now("web").restart_policy.name == "always"
+
+
+def test_a_hold_that_takes_effect_after_its_time_out_is_undone_by_the_resume(world: World) -> None:
+    world.add("web", "always")
+    world.engine.script("set_restart_policy", error=EngineTimeoutError("no answer"))
+    world.drain()
+    world.engine.set_restart_policy("web", RestartPolicy("no"))
+    world.reboot()
+    world.resume()
+    world.check_promise()
+
+
+def test_a_kill_without_an_answer_that_was_carried_out(world: World) -> None:
+    world.add("web", "always")
+    error = EngineTimeoutError("no answer")
+    world.engine.script("kill", error=error, takes_effect=True)
+    assert state_of(world.drain(), "web") is State.STOPPED
+
+
+def test_a_kill_without_an_answer_is_not_undone(world: World) -> None:
+    world.add("web", "unless-stopped")
+    world.engine.script("kill", error=EngineTimeoutError("no answer"))
+    manifest = world.drain()
+    assert state_of(manifest, "web") is State.DUMPED
+    world.engine.kill("web")
+    world.reboot()
+    assert world.resume().entries[0].state is State.STARTED_COLD
+    world.check_promise()
+
+
+def test_one_that_its_owner_stops_before_the_kill_is_not_restored(world: World) -> None:
+    world.add("web", "always")
+    world.engine.script("kill", error=EngineError("down"), run=lambda: world.engine.stop("web"))
+    world.drain()
+    world.reboot()
+    world.resume()
+    world.check_promise()
+
+
+def test_what_could_not_be_given_back_is_never_restored_later(world: World) -> None:
+    world.add("web", "always")
+    world.engine.script("kill", error=EngineError("no"))
+    world.engine.script("delete_checkpoint", error=EngineError("no"))
+    world.drain()
+    world.engine.tick()
+    world.reboot()
+    world.resume()
+    world.check_promise()
+
+
+def test_a_policy_that_could_not_be_put_back_is_not_forgotten_by_a_second_drain(
+    world: World,
+) -> None:
+    world.add("web", "always")
+    world.engine.script("create_checkpoint", error=EngineError("no"))
+    world.engine.script("set_restart_policy", nth=2, error=EngineError("no"))
+    world.drain()
+    assert world.now("web").restart_policy.name == "no"
+    world.engine.script("set_restart_policy", error=EngineError("no"))
+    world.drain()
+    world.reboot()
+    world.resume()
+    world.check_promise()
+
+
+def test_a_skipped_user_is_not_forgotten_by_a_second_drain(world: World) -> None:
+    net = world.add("net", "always")
+    world.add("app", "always", tty=True, network_mode=f"container:{net.id}")
+    world.drain()
+    world.drain()
+    world.reboot()
+    assert not world.now("app").running
+    world.resume()
+    world.check_promise()
+
+
+def test_volumes_are_flushed_too(world: World) -> None:
+    mounts = (Mount("volume", "/var/lib/docker/volumes/v/_data", "/d"), Mount("tmpfs", "", "/t"))
+    world.add("web", mounts=mounts)
+    world.drain()
+    assert "/var/lib/docker/volumes/v/_data" in world.host.flushed
 
 
 def test_one_paused_by_its_owner_stays_paused_when_its_checkpoint_fails(world: World) -> None:

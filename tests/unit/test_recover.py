@@ -35,7 +35,7 @@ UP_AGAIN = container(running=True, started_at=LATER)
         (State.DUMPING, UP, Step.RELEASE),
         (State.DUMPING, DOWN, Step.RELEASE),
         (State.DUMPED, UP, Step.RELEASE),
-        (State.DUMPED, DOWN, Step.RESTORE),
+        (State.DUMPED, DOWN, Step.START_COLD),
         (State.DUMPED, DOWN_AGAIN, Step.RELEASE),
         (State.STOPPED, DOWN, Step.RESTORE),
         (State.STOPPED, UP_AGAIN, Step.RELEASE),
@@ -68,6 +68,12 @@ def test_a_checkpoint_is_restored_from_only_while_the_container_has_not_run_agai
             assert next_step(entry(state), now) is not Step.RESTORE
 
 
+def test_a_checkpoint_marked_unusable_is_never_restored() -> None:
+    for state in (State.DUMPED, State.STOPPED):
+        unusable = entry(state, checkpoint_state=CheckpointState.UNUSABLE)
+        assert next_step(unusable, DOWN) is Step.START_COLD
+
+
 def test_a_used_checkpoint_needs_no_second_cleaning() -> None:
     used = entry(State.RESTORED, checkpoint_state=CheckpointState.USED)
     assert next_step(used, UP_AGAIN) is Step.NOTHING
@@ -86,4 +92,4 @@ def test_waiting_users_are_found_through_other_skipped_containers() -> None:
     failed = replace(entry(State.LEFT), id="5" * 64, checkpoint="c1")
     user_of_failed = replace(entry(State.LEFT), id="6" * 64, needs=("5" * 64,))
     everything = (net, user, user_of_user, stranger, failed, user_of_failed)
-    assert waiting_users(everything) == {"2" * 64, "3" * 64}
+    assert waiting_users(everything) == {"2" * 64, "3" * 64, "6" * 64}

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from drainer.errors import EngineError, EngineUnavailableError
+from drainer.errors import EngineError, EngineTimeoutError, EngineUnavailableError
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Address
 from tests.unit.world import World, container_id
@@ -111,8 +113,7 @@ def test_a_restore_that_docker_reports_but_did_not_do_is_not_believed(world: Wor
     world.check_promise()
 
 
-def test_the_content_clash_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drainer.resume.CLASH_PAUSE", 0.0)
+def test_the_content_clash_is_tried_again(world: World) -> None:
     world.add("web")
     world.drain()
     for nth in (1, 2):
@@ -206,6 +207,54 @@ def test_docker_gone_away_in_between_leaves_it_to_the_next_resume(world: World) 
     world.engine.down = False
     assert world.resume().finished
     world.check_promise()
+
+
+def test_a_hiccup_of_docker_s_is_got_over_in_the_same_resume(world: World) -> None:
+    world.add("web", "always")
+    world.drain()
+    world.reboot()
+    world.engine.script("inspect", "web", error=EngineTimeoutError("no answer"))
+    assert world.resume().finished
+    assert world.engine.memory("web") == 100
+    world.check_promise()
+
+
+def test_a_user_waits_for_a_provider_that_is_late(world: World) -> None:
+    net = world.add("net")
+    world.add("app", network_mode=f"container:{net.id}")
+    world.drain()
+    world.reboot()
+    world.engine.script("inspect", "net", error=EngineTimeoutError("no answer"))
+    manifest = world.resume()
+    assert {e.state for e in manifest.entries} == {State.RESTORED}
+
+
+def test_a_restore_that_outlasts_its_limit_is_waited_for(world: World) -> None:
+    world.add("web", "always")
+    world.drain()
+    error = EngineTimeoutError("no answer")
+    world.engine.script("start", error=error, takes_effect=True)
+    assert entry_of(world.resume(), "web").state is State.RESTORED
+
+
+def test_one_that_ends_right_after_its_restore_is_started_again(world: World) -> None:
+    web = world.add("web", "always")
+    world.drain()
+    # After the restore, when its policy is put back.
+    world.engine.script("set_restart_policy", run=lambda: world.engine.exit(web.id))
+    assert entry_of(world.resume(), "web").state is State.STARTED_COLD
+    world.check_promise()
+
+
+def test_another_architecture_or_cgroup_version_is_found_before_the_first_restore(
+    world: World,
+) -> None:
+    world.add("web", "always")
+    world.drain()
+    world.host.host_facts = replace(world.host.host_facts, cgroup_version=1)
+    entry = entry_of(world.resume(), "web")
+    assert entry.state is State.STARTED_COLD
+    assert entry.detail == "the host's cgroup version was 2 at the drain and is 1"
 
 
 def test_a_cold_start_that_docker_refuses_puts_the_policy_back(world: World) -> None:

@@ -106,7 +106,7 @@ class World:
             self.engine,
             self.host,
             Deadline(self.budget),
-            ResumeOptions(parallel=self.parallel),
+            ResumeOptions(parallel=self.parallel, container_timeout=0.0),
             self.seen.append,
         )
 

@@ -221,7 +221,7 @@ def test_a_container_that_is_gone(docker: Docker, engine: DockerEngine, name: st
 def test_a_kill_says_in_more_words_that_a_container_is_gone(
     docker: Docker, engine: DockerEngine
 ) -> None:
-    docker.answers["POST /containers/web/kill"] = Answer(
+    docker.answers["POST /containers/web/kill?signal=SIGKILL"] = Answer(
         404, {"message": "cannot kill container: web: No such container: web"}
     )
     with pytest.raises(ContainerGoneError):

@@ -21,7 +21,7 @@ def test_an_error_of_a_restored_process_carries_its_pid() -> None:
 
 
 def test_no_log_or_no_error_tells_nothing(tmp_path: Path) -> None:
-    assert dump_error("abc", [tmp_path]) == ""
+    assert dump_error("abc", 0, [tmp_path]) == ""
     assert first_error("(00.1) Dumping finished successfully") == ""
 
 
@@ -29,8 +29,9 @@ def test_the_log_is_read_from_the_bundle_and_no_link_is_followed(tmp_path: Path)
     bundle = tmp_path / "abc"
     bundle.mkdir()
     (bundle / "criu-dump.log").write_text(LOG)
-    assert dump_error("abc", [tmp_path / "none", tmp_path]).startswith("inet: Connected")
+    assert dump_error("abc", 0, [tmp_path / "none", tmp_path]).startswith("inet: Connected")
+    assert dump_error("abc", 1e12, [tmp_path]) == ""
     other = tmp_path / "link"
     other.mkdir()
     (other / "criu-dump.log").symlink_to(bundle / "criu-dump.log")
-    assert dump_error("link", [tmp_path]) == ""
+    assert dump_error("link", 0, [tmp_path]) == ""

@@ -11,7 +11,7 @@ from drainer.host.systemd import notify, parse_jobs, shutting_down
 def answers(results: Mapping[str, Result]) -> Runner:
     def runner(arguments: Sequence[str], timeout: float) -> Result:
         assert arguments[0] == "systemctl"
-        assert timeout == 10
+        assert timeout == 15
         return results[arguments[1]]
 
     return runner

@@ -1,0 +1,360 @@
+"""What the documents say is what the code does."""
+
+import dataclasses
+import json
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from drainer.cli import installing, output
+from drainer.cli.app import ENGINE_WAIT, LOCK_WAIT, app
+from drainer.cli.wiring import GRACE
+from drainer.errors import ExitCode
+from drainer.install import Action, Outcome
+from drainer.manifest import CheckpointState, Entry, Manifest, State
+from drainer.model import Address, Container, EngineFacts, HostFacts, RestartPolicy
+from drainer.recover import Step, next_step
+from drainer.rules import NOTES, REFUSALS, SKIPS
+from drainer.text import size
+from drainer.units import DRAIN_UNIT, RESUME_UNIT, template
+from tests.lab.install import INSTALL
+from tests.unit.test_cli import Drainer
+from tests.unit.world import World
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "drainer"
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
+
+installing.register(app)
+GROUP = typer.main.get_command(app)
+COMMANDS = {c.name: c for c in getattr(GROUP, "commands", {}).values()}
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    """Return what stands between a heading and the next one of any level."""
+    found = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"there is no heading {heading!r}"
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of the tables in a text, without their headings."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    rules = [n for n, cells in enumerate(table) if set("".join(cells)) <= {"-"}]
+    headings = {n - 1 for n in rules}
+    return [cells for n, cells in enumerate(table) if n not in headings.union(rules)]
+
+
+def first_column(text: str) -> list[str]:
+    return [cells[0].strip("`") for cells in rows(text)]
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def blocks(text: str) -> list[str]:
+    return re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    text = without_code(page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    slugs = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+    return slugs | set(re.findall(r'<a id="(\w+)">', text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    text = without_code(page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.is_file(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached = {PAGES[0]}
+    todo = [PAGES[0]]
+    while todo:
+        page = todo.pop()
+        for name in re.findall(r"\]\(([^)#\s]+\.md)", page.read_text(encoding="utf-8")):
+            file = (page.parent / name).resolve()
+            if file not in reached:
+                reached.add(file)
+                todo.append(file)
+    assert reached == set(PAGES)
+
+
+def test_the_readme_installs_as_the_lab_does() -> None:
+    lines = section(read("README.md"), "Install").splitlines()
+    begin = lines.index(INSTALL[0])
+    assert tuple(lines[begin : begin + len(INSTALL)]) == INSTALL
+
+
+def test_the_readme_names_only_commands_and_options_that_exist() -> None:
+    text = read("README.md") + "".join(page.read_text(encoding="utf-8") for page in PAGES[1:])
+    code = "\n".join((*re.findall(r"`([^`\n]+)`", without_code(text)), *blocks(text)))
+    used = re.findall(r"^(?:# )?drainer ([a-z]+)((?: --[a-z-]+)*)", code, re.MULTILINE)
+    assert {verb for verb, _ in used} == set(COMMANDS)
+    for verb, options in used:
+        assert set(options.split()) <= {*declared(verb), "--help"}, verb
+
+
+@pytest.mark.parametrize("script", ["tests/demo", "tests/run"])
+def test_the_readme_s_two_commands_are_there(script: str) -> None:
+    assert f"bash {script}\n" in blocks(read("README.md"))
+    subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
+
+
+def test_the_readme_s_excerpts_say_what_drainer_says() -> None:
+    text = read("README.md")
+    rules = {rule.id: rule for rule in (*SKIPS, *NOTES)}
+    plan, status = (block for block in blocks(text) if block.startswith("# drainer "))
+    skipped = re.findall(r"^\S+ +skip +- +- +(\w+): (.*)$", plan, re.MULTILINE)
+    left = re.findall(r"^\S+ +left +\w+ +\S+ +(\w+): (.*)$", status, re.MULTILINE)
+    assert len(skipped) == len(left) == 2
+    for rule_id, sentence in skipped + left:
+        assert rules[rule_id].sentence == sentence
+    noted = re.findall(r"^\S+ +carry +\d+ +\S+ \w+ +(\w+)$", plan, re.MULTILINE)
+    assert noted
+    assert set(noted) <= {rule.id for rule in NOTES}
+    told = re.findall(r"^\S+ +(\S+) +running ", status, re.MULTILINE)
+    assert set(told) == {State.RESTORED, State.LEFT}
+    assert size(int(8.8 * 1024**2)) in plan
+
+
+def test_exit_codes_are_all_on_their_page_in_order() -> None:
+    table = rows(section(read("docs/exit-codes.md"), "Exit codes"))
+    assert [cells[:3] for cells in table] == [
+        [str(int(code)), f"`{code.name}`", code.meaning] for code in ExitCode
+    ]
+    assert all(cells[3] for cells in table)
+
+
+def test_exit_codes_that_nothing_uses_are_called_reserved() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py"))
+    for name, advice in ((c[1].strip("`"), c[3]) for c in rows(read("docs/exit-codes.md"))):
+        used = name in {"OK", "USAGE"} or f"ExitCode.{name}" in code
+        assert advice.startswith("Reserved") == (not used), name
+
+
+MANIFEST_SECTIONS = {
+    "Fields": Manifest,
+    "entries": Entry,
+    "host": HostFacts,
+    "engine": EngineFacts,
+}
+
+
+@pytest.mark.parametrize(("heading", "kind"), MANIFEST_SECTIONS.items())
+def test_every_field_of_the_manifest_is_on_its_page(heading: str, kind: type) -> None:
+    described = first_column(section(read("docs/manifest.md"), heading))
+    assert sorted(described) == sorted(field.name for field in dataclasses.fields(kind))
+
+
+@pytest.mark.parametrize("kind", [RestartPolicy, Address])
+def test_small_types_are_described_where_they_stand(kind: type) -> None:
+    text = section(read("docs/manifest.md"), "entries")
+    assert [f.name for f in dataclasses.fields(kind) if f"`{f.name}`" not in text] == []
+
+
+def test_every_state_is_on_the_manifest_s_page() -> None:
+    text = read("docs/manifest.md")
+    assert first_column(section(text, "States")) == list(State)
+    assert first_column(section(text, "Checkpoints")) == list(CheckpointState)
+
+
+def _steps(state: State) -> list[Step]:
+    """Return the steps of `docs/manifest.md`, in the order of its columns."""
+    identity = "a" * 64
+    entry = Entry(
+        identity,
+        "web",
+        "nginx",
+        state,
+        RestartPolicy(),
+        started_at="then",
+        checkpoint_state=CheckpointState.COMPLETE,
+    )
+    broken = replace(entry, checkpoint_state=CheckpointState.UNUSABLE)
+    up = Container(identity, "web", started_at="then")
+    down = replace(up, running=False)
+    cases = (
+        (entry, None),
+        (entry, up),
+        (entry, down),
+        (broken, down),
+        (entry, replace(down, started_at="later")),
+    )
+    return [next_step(e, c) for e, c in cases]
+
+
+def test_what_recovers_from_what_is_what_recover_decides() -> None:
+    text = section(read("docs/manifest.md"), "What recovers from what")
+    cells = [[cell.strip("`") for cell in row] for row in rows(text)]
+    assert cells[: len(State)] == [[state, *_steps(state)] for state in State]
+    assert {row[0] for row in cells[len(State) :]} == set(Step)
+
+
+def test_the_architecture_says_what_is_done_in_every_state() -> None:
+    text = section(read("docs/architecture.md"), "Write-ahead states")
+    after = text.rpartition("```")[2]
+    assert [state for state in State if f"`{state}`" not in after] == []
+
+
+def test_every_module_is_on_the_map_and_no_other() -> None:
+    modules = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py")}
+    named = first_column(section(read("docs/architecture.md"), "Modules"))
+    assert set(named) == modules
+    assert len(named) == len(modules)
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    text = without_code(read("docs/architecture.md"))
+    places = (ROOT, PACKAGE, PACKAGE / "rules", ROOT / "tests" / "unit")
+    for name in re.findall(r"`([\w/.-]+\.(?:py|md|service))`", text):
+        where = (*places, ROOT / "systemd")
+        assert any((place / name).is_file() for place in where), name
+
+
+def declared(verb: str) -> list[str]:
+    command = COMMANDS[verb] if verb else GROUP
+    return [o for p in command.params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")]
+
+
+@pytest.mark.parametrize("verb", ["", *COMMANDS])
+def test_every_option_is_in_the_reference(verb: str) -> None:
+    text = section(read("docs/commands.md"), verb or "drainer")
+    table = first_column(text)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+    assert set(declared(verb)) <= named
+    assert set(table) <= set(declared(verb))
+    assert named <= {*declared(verb), "--help"}
+
+
+@pytest.mark.parametrize("verb", ["", *COMMANDS])
+def test_every_command_has_help_with_all_its_options(verb: str) -> None:
+    words = [verb, "--help"] if verb else ["--help"]
+    result = CliRunner().invoke(app, words, env={"COLUMNS": "200", "TERM": "dumb"})
+    assert result.exit_code == 0
+    assert [option for option in declared(verb) if option not in result.output] == []
+
+
+def test_the_reference_names_every_default() -> None:
+    for verb, command in (("", GROUP), *COMMANDS.items()):
+        table = rows(section(read("docs/commands.md"), verb or "drainer"))
+        given = {cells[0].strip("`"): cells[1].strip("`") for cells in table}
+        for parameter in command.params:
+            default = parameter.default
+            if default is not None and not isinstance(default, bool):
+                wanted = f"{default:g}" if isinstance(default, float) else str(default)
+                assert given[parameter.opts[0]] == wanted
+
+
+def test_the_units_numbers_are_the_documented_ones() -> None:
+    limits = []
+    for unit, verb, key in (
+        (DRAIN_UNIT, "drain", "TimeoutStopSec"),
+        (RESUME_UNIT, "resume", "TimeoutStartSec"),
+    ):
+        text = template(unit)
+        budget = re.findall(r"--budget (\d+)$", text, re.MULTILINE)[0]
+        limit = re.findall(rf"^{key}=(\d+)$", text, re.MULTILINE)[0]
+        limits.append((budget, limit))
+        assert f"The unit gives {budget}." in section(read("docs/commands.md"), verb)
+        assert f"{verb} by the unit has {budget} seconds" in read("README.md")
+        assert f"{int(limit) // 60} minutes" in section(
+            read("README.md"), "What it does to your host"
+        )
+    (drain, drain_limit), (resume, resume_limit) = limits
+    text = " ".join(section(read("docs/architecture.md"), "The units").split())
+    assert f"budget ({drain} s, {resume} s) is below" in text
+    assert f"time limit ({drain_limit} s, {resume_limit} s)" in text
+
+
+def test_waits_are_the_documented_ones() -> None:
+    for verb in ("drain", "resume"):
+        assert f"{LOCK_WAIT:g} s for another" in section(read("docs/commands.md"), verb)
+    assert f"{ENGINE_WAIT:g} s for Docker" in section(read("docs/commands.md"), "resume")
+    assert f"{GRACE:g} seconds" in read("docs/exit-codes.md")
+
+
+def test_the_format_version_is_the_documented_one() -> None:
+    assert f'`"{output.FORMAT_VERSION}"`' in section(read("docs/json.md"), "The rule")
+
+
+def _json_tables(heading: str) -> list[set[str]]:
+    """Return the names of the fields in each table of a section of `docs/json.md`."""
+    tables = re.split(r"^\|---.*$", section(read("docs/json.md"), heading), flags=re.MULTILINE)
+    return [set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) for table in tables[1:]]
+
+
+@pytest.fixture
+def drainer(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Drainer:
+    world.add("web", "always", tty=True)
+    world.add("db", "always")
+    return Drainer(world, monkeypatch, capsys)
+
+
+def _fields(drainer: Drainer, *words: str) -> set[str]:
+    drainer(*words, "--json")
+    return set(drainer.json) - {"format_version"}
+
+
+def test_the_json_of_a_plan_has_the_documented_fields(drainer: Drainer) -> None:
+    top, entry = _json_tables("drainer plan")
+    assert _fields(drainer, "plan") == top
+    assert [set(e) for e in drainer.json["entries"]] == [entry, entry]
+    prose = section(read("docs/json.md"), "drainer plan").rpartition("\nA finding")[2]
+    findings = [f for e in drainer.json["entries"] for f in e["reasons"]]
+    assert [name for name in findings[0] if f"`{name}`" not in prose] == []
+
+
+def test_the_json_of_the_others_has_the_documented_fields(drainer: Drainer) -> None:
+    assert _fields(drainer, "drain") == _json_tables("drainer drain")[0]
+    drainer.world.reboot()
+    assert _fields(drainer, "resume") == _json_tables("drainer resume")[0]
+    assert set(drainer.json["manifest"]) == {f.name for f in dataclasses.fields(Manifest)}
+    assert _fields(drainer, "resume") == _json_tables("drainer resume")[0]
+    assert drainer.json["manifest"] is None
+    top, row = _json_tables("drainer status")
+    assert _fields(drainer, "status") == top
+    assert [set(r) for r in drainer.json["docker"].values()] == [row, row]
+
+
+def test_the_json_of_an_error_has_the_documented_fields(drainer: Drainer) -> None:
+    top, inner = _json_tables("Errors")
+    assert _fields(drainer, "status") == top
+    assert set(drainer.json["error"]) == inner
+
+
+def test_the_json_of_the_installer_has_the_documented_fields(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    top, action = _json_tables("drainer install, drainer uninstall")
+    installing._show(Outcome((Action("write", "/x", changed=True),)), as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    assert set(document) == top | {"format_version"}
+    assert [set(a) for a in document["actions"]] == [action]
+
+
+def test_refusals_have_the_heading_that_is_linked_to() -> None:
+    text = section(read("docs/skip-reasons.md"), "Refusals: nothing can be carried on this host")
+    assert [rule.id for rule in REFUSALS if f'id="{rule.id}"' not in text] == []
