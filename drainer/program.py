@@ -15,7 +15,7 @@ REFUSED = tuple(map(Path, ("/home", "/root", "/tmp", "/var/tmp", "/run", "/dev")
 
 _VOLATILE = {"tmpfs", "ramfs"}
 _PLAIN = re.compile(r"/[A-Za-z0-9/._+-]*")
-_HINT = "install it for the whole system, such as with: pipx install --global drainer"
+_HINT = "install it for the whole system, as the README says, below /opt"
 _MAX_SHEBANG = 4096
 
 

@@ -3,7 +3,6 @@
 ELLIPSIS = "…"
 
 _STEP = 1024
-_MINUTE = 60
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -37,13 +36,3 @@ def size(count: int) -> str:
             break
         value /= _STEP
     return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
-
-
-def seconds(duration: float) -> str:
-    """Show a duration given in seconds, such as `4.2 s`, `3 min 05 s` or `1 h 02 min`."""
-    if round(duration, 1) < _MINUTE:
-        return f"{duration:.1f} s"
-    minutes, rest = divmod(round(duration), _MINUTE)
-    if minutes < _MINUTE:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // _MINUTE} h {minutes % _MINUTE:02d} min"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from drainer.cli import output
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.engine.docker import DockerEngine
@@ -78,7 +79,8 @@ def interruptible(deadline: Deadline) -> Iterator[None]:
 
     def end(number: int, _frame: FrameType | None) -> None:
         deadline.interrupt(number)
-        timer = threading.Timer(GRACE, os._exit, [interrupted_code(deadline)])
+        output.say(f"interrupted: ending what is under way, within {GRACE:g} s")
+        timer = threading.Timer(GRACE, _abandon, [interrupted_code(deadline)])
         timer.daemon = True
         timer.start()
         timers.append(timer)
@@ -94,6 +96,11 @@ def interruptible(deadline: Deadline) -> Iterator[None]:
             timer.cancel()
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def _abandon(code: ExitCode) -> None:
+    output.say("Docker takes too long: `drainer resume` will put right what is left half done")
+    os._exit(code)
 
 
 def wait_for_engine(engine: Engine, deadline: Deadline, seconds: float) -> None:

@@ -13,7 +13,7 @@ FACTS = HostFacts(
     kernel="6.12.48+deb13-amd64",
     architecture="x86_64",
     criu="4.1.1",
-    criu_features=("seccomp_filters", "seccomp_suspend", "timens"),
+    criu_features=("seccomp_filters", "seccomp_suspend"),
 )
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from drainer.text import printable, seconds, size
+from drainer.text import printable, size
 
 
 @pytest.mark.parametrize(
@@ -57,18 +57,3 @@ def test_long_text_is_cut_within_the_limit(text: str, limit: int, shown: str) ->
 )
 def test_size(count: int, shown: str) -> None:
     assert size(count) == shown
-
-
-@pytest.mark.parametrize(
-    ("duration", "shown"),
-    [
-        (0.0, "0.0 s"),
-        (4.24, "4.2 s"),
-        (59.96, "1 min 00 s"),
-        (185, "3 min 05 s"),
-        (3599.6, "1 h 00 min"),
-        (3725, "1 h 02 min"),
-    ],
-)
-def test_seconds(duration: float, shown: str) -> None:
-    assert seconds(duration) == shown

@@ -43,7 +43,7 @@ def test_version(output: str, version: str) -> None:
         ),
         (Result(1, "Does not look good.\n"), "Does not look good."),
         (Result(2), "exit status 2"),
-        (Result(124, "", "no answer within 30 s"), "no answer within 30 s"),
+        (Result(124, "", "no answer within 60 s"), ""),
     ],
 )
 def test_check(result: Result, problem: str) -> None:
@@ -67,7 +67,7 @@ def test_probe_asks_the_first_criu_of_the_path(tmp_path: Path) -> None:
     asked: list[tuple[str, ...]] = []
 
     def runner(arguments: Sequence[str], timeout: float) -> Result:
-        assert timeout == 30
+        assert timeout == 60
         assert arguments[0] == str(program)
         asked.append(tuple(arguments[1:]))
         if arguments[-1] == "--version":
@@ -75,7 +75,7 @@ def test_probe_asks_the_first_criu_of_the_path(tmp_path: Path) -> None:
         return Result(1 if arguments[-1] == "seccomp_suspend" else 0)
 
     found = probe(f"/nonexistent:{tmp_path}", runner)
-    assert found == Criu("4.1.1", "", ("seccomp_filters", "timens"))
+    assert found == Criu("4.1.1", "", ("seccomp_filters",))
     assert asked[:2] == [("--version",), ("check",)]
 
 
