@@ -153,7 +153,7 @@ class Host:
         """
         try:
             result = self._connection.run(command, timeout=timeout, data=data or None)
-        except ConnectionLostError:
+        except (ConnectionLostError, DeadlineError):
             self.machine.check(grace=_EXIT_SECONDS)
             raise
         if check and result.status:

@@ -107,13 +107,15 @@ class Machine:
             self.pull_plug()
 
     def check(self, grace: float = 0.0) -> None:
-        """Raise MachineDiedError unless QEMU runs, and goes on to for `grace` seconds."""
+        """Raise MachineDiedError unless QEMU runs a living kernel, still after `grace` seconds."""
         if grace and self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace)
         if not self.running:
             errors = self._errors_file.read_text(errors="replace")
             raise MachineDiedError(f"QEMU is not running\n{errors}\n{self.tail()}")
+        if "Kernel panic" in self.console:
+            raise MachineDiedError(f"the guest's kernel is dead\n{self.tail()}")
 
     def boots(self) -> int:
         """Count the kernels that have said hello on the console."""
