@@ -35,10 +35,10 @@ _FILES = {
     "etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=persistent\nRateLimitBurst=0\n",
     "etc/systemd/network/lab.network": "[Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\n",
 }
-# CRIU sets hardware breakpoints, and with the first and the last of them the kernel rewrites its own
-# scheduler (static key perf_sched_events). Emulated on several threads, another CPU can meet the
-# int3 of the rewriting too late: `Oops: int3`, panic. A perf event that is always open leaves the
-# scheduler as it is. 298: perf_event_open; attr: a dummy software event, of this process.
+# CRIU sets hardware breakpoints, and with the first and the last of them the kernel rewrites its
+# own scheduler (static key perf_sched_events). Emulated on several threads, another CPU can meet
+# the int3 of the rewriting too late: `Oops: int3`, panic. A perf event that is always open leaves
+# the scheduler as it is. 298: perf_event_open; attr: a dummy software event, of this process.
 _STEADY = """\
 import ctypes, signal, struct
 attr = ctypes.create_string_buffer(struct.pack("=IIQ", 1, 112, 9), 112)
