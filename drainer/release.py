@@ -34,10 +34,10 @@ def release(
 ) -> Entry:
     """Undo a drain of one container: thaw it, put its policy back, drop its checkpoint.
 
-    Before it may run on, its checkpoint is marked unusable. Each step is tried even if one before
-    it failed. The entry becomes `left` only if all succeeded; else, or when `unsure` whether a
-    request that was given up still takes effect, it keeps its state, and the next resume does all
-    this once more. Returns the entry.
+    Each step is tried even if one before it failed. The entry becomes `left` only if all
+    succeeded; else, or when `unsure` whether a request that was given up still takes effect, it
+    keeps its state, and the next resume does all this once more. A `dumped` one whose checkpoint
+    could not be dropped is safe: only what was seen to be `stopped` is restored. Returns the entry.
     """
     if entry.state is State.PLANNED:
         return record.update(entry.id, state=State.LEFT, detail=why)
@@ -48,8 +48,6 @@ def release(
         return record.update(entry.id, state=State.GONE, detail=f"{why}; removed meanwhile")
     except DrainerError as error:
         return record.update(entry.id, detail=f"{why}; not undone: {error.message}")
-    if entry.checkpoint_state is CheckpointState.COMPLETE:
-        entry = record.update(entry.id, checkpoint_state=CheckpointState.UNUSABLE)
     for step in (_thaw, _drop_checkpoint, _policy_and_start):
         try:
             step(engine, entry, container)
