@@ -65,6 +65,12 @@ class Recipe:
 
 
 RECIPES = {
+    # There the command line is part of docker.io.
+    "bookworm": Recipe(
+        suite="bookworm",
+        python="3.11",
+        host_packages=tuple(name for name in _HOST_PACKAGES if name != "docker-cli"),
+    ),
     "trixie": Recipe(suite="trixie", python="3.13"),
     "forky": Recipe(suite="forky", python="3.14"),
 }
