@@ -5,14 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from drainer.carriers.base import Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
-from drainer.host.base import Host, checkpoint_directory
+from drainer.host.base import Host
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Plan, PlanEntry, RestartPolicy, Verdict
 from drainer.recover import Step, next_step, waiting_users
-from drainer.release import release
+from drainer.release import forget, release
 from drainer.schedule import run_in_order
 from drainer.store.manifest_file import ManifestFile, Record
 
@@ -39,7 +40,7 @@ class DrainOptions:
     """Seconds that one checkpoint may take."""
 
 
-def settle(engine: Engine, record: Record) -> tuple[Entry, ...]:
+def settle(engine: Engine, record: Record, carriers: Carriers) -> tuple[Entry, ...]:
     """Look after a manifest that still waits for its resume, before a new drain begins.
 
     What runs again is given back to Docker, with its restart policy; so the new plan sees it as
@@ -53,14 +54,14 @@ def settle(engine: Engine, record: Record) -> tuple[Entry, ...]:
         try:
             container = engine.inspect(entry.id)
         except ContainerGoneError:
-            record.update(entry.id, state=State.GONE, detail="removed since the drain")
+            forget(record, carriers, entry, "removed since the drain")
             continue
         except EngineError:
             kept.append(entry)
             continue
         settled = entry
         if container.running or next_step(entry, container) is Step.RELEASE:
-            settled = release(engine, record, entry, "it ran again before a resume")
+            settled = release(engine, record, carriers, entry, "it ran again before a resume")
         if not settled.state.ended:
             kept.append(settled)
     down = {e.id for e in kept}
@@ -104,6 +105,9 @@ def _entry(planned: PlanEntry, drain_id: str) -> Entry:
         addresses=container.addresses,
         wave=planned.wave,
         needs=planned.needs,
+        route=planned.route,
+        runtime_root=planned.runtime_root,
+        criu_options=planned.criu_options,
         checkpoint="" if skipped else f"drainer-{drain_id}",
         skip_reason=planned.reasons[0].id if skipped else "",
         detail=planned.reasons[0].sentence if skipped else "",
@@ -115,6 +119,7 @@ def drain(
     plan: Plan,
     engine: Engine,
     host: Host,
+    carriers: Carriers,
     file: ManifestFile,
     deadline: Deadline,
     options: DrainOptions,
@@ -129,7 +134,7 @@ def drain(
     manifest = new_manifest(plan, kept, options.trigger, datetime.now(UTC))
     record = Record(file, manifest)
     file.write(manifest)
-    worker = _Worker(engine, host, record, deadline, options, on_change)
+    worker = _Worker(engine, host, carriers, record, deadline, options, on_change)
     new = {e.id for e in manifest.entries if e.state is State.PLANNED}
     entries = {e.container.id: e for e in plan.carried if e.container.id in new}
     users: dict[str, list[str]] = {key: [] for key in entries}
@@ -149,6 +154,7 @@ class _Worker:
         self,
         engine: Engine,
         host: Host,
+        carriers: Carriers,
         record: Record,
         deadline: Deadline,
         options: DrainOptions,
@@ -156,6 +162,7 @@ class _Worker:
     ) -> None:
         self._engine = engine
         self._host = host
+        self._carriers = carriers
         self._record = record
         self._deadline = deadline
         self._options = options
@@ -192,26 +199,14 @@ class _Worker:
         self._advance(entry, State.DUMPING)
         if not self._record.entry(entry.id).paused:
             self._engine.pause(entry.id)
-        self._checkpoint(entry)
-        directory = checkpoint_directory(self._record.manifest.engine, entry.id, entry.checkpoint)
+        carrier = self._carriers[entry.route]
+        carrier.checkpoint(entry, self._deadline.limit(self._options.container_timeout))
+        directory = carrier.images(entry)
         size = self._host.verify_checkpoint(directory)
         # After a power cut the files must be as the memory remembers them.
         for place in (directory, *_sources(self._engine.inspect(entry.id))):
             self._host.flush(place)
         self._advance(entry, State.DUMPED, size=size, checkpoint_state=CheckpointState.COMPLETE)
-
-    def _checkpoint(self, entry: Entry) -> None:
-        limit = self._deadline.limit(self._options.container_timeout)
-        began = time.time()
-        try:
-            self._engine.create_checkpoint(entry.id, entry.checkpoint, limit)
-        except EngineTimeoutError:
-            raise
-        except EngineError as error:
-            cause = self._host.dump_error(entry.id, began)
-            if not cause:
-                raise
-            raise EngineError(f"CRIU could not checkpoint it: {cause}", error.hint) from error
 
     def _stop(self, entry: Entry) -> None:
         container = self._engine.inspect(entry.id)
@@ -242,7 +237,9 @@ class _Worker:
             self._on_change(self._record.update(entry.id, detail=why))
             return
         unsure = isinstance(error, EngineTimeoutError)
-        self._on_change(release(self._engine, self._record, entry, why, unsure=unsure))
+        self._on_change(
+            release(self._engine, self._record, self._carriers, entry, why, unsure=unsure)
+        )
 
     def _runs(self, entry: Entry) -> bool:
         try:

@@ -101,6 +101,12 @@ class EngineTimeoutError(EngineError):
     """Docker did not answer within the limit. The request may still be under way."""
 
 
+class RuntimeRefusedError(DrainerError):
+    """runc refused or failed. The message says why, escaped."""
+
+    exit_code = ExitCode.HOST_INCAPABLE
+
+
 class ContainerGoneError(EngineError):
     """The container does not exist (any more)."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from drainer.model import Address, EngineFacts, HostFacts, RestartPolicy
+from drainer.model import Address, EngineFacts, HostFacts, RestartPolicy, Route
 
 MANIFEST_VERSION = 1
 
@@ -66,6 +66,12 @@ class Entry:
     addresses: tuple[Address, ...] = ()
     wave: int = 0
     needs: tuple[str, ...] = ()
+    route: Route = Route.ENGINE
+    """How its checkpoint is made and restored."""
+    runtime_root: str = ""
+    """Where its runtime keeps its state (runc's `--root`); empty on the engine route."""
+    criu_options: tuple[str, ...] = ()
+    """CRIU's options for this container alone, as lines of its configuration file."""
     checkpoint: str = ""
     checkpoint_state: CheckpointState = CheckpointState.NONE
     size: int = 0

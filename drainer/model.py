@@ -8,6 +8,19 @@ LABEL_ENABLE = "drainer.enable"
 """Container label: `false` opts the container out of being carried."""
 
 
+class Route(StrEnum):
+    """How a checkpoint is made and restored."""
+
+    ENGINE = "engine"
+    """Docker's checkpoint API and `start --checkpoint`."""
+    RUNTIME = "runtime"
+    """runc, without Docker's checkpoints: see `drainer.runtime`."""
+
+
+ROUTES = (Route.ENGINE, Route.RUNTIME)
+"""Every route, the preferred one first."""
+
+
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
     """Docker's restart policy: `no`, `always`, `unless-stopped` or `on-failure`."""
@@ -133,6 +146,11 @@ class ProcessFacts:
     """Open deleted regular files larger than CRIU's ghost limit of 1 MiB."""
     shm_outside: tuple[str, ...] = ()
     """Files in use in a /dev/shm that is not the container's own."""
+    runtime: str = ""
+    """How containerd's shim calls the container's runtime: a bare name, which it looks up in its
+    PATH at each call, or a path; empty when the shim's bundle was not found."""
+    runtime_root: str = ""
+    """Where that runtime keeps the container's state: its `--root`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +169,10 @@ class HostFacts:
     """Names that `criu check --feature` confirmed, of those that drainer asks about."""
     criu_options: tuple[str, ...] = ()
     """Option names in /etc/criu/runc.conf, which runc hands to CRIU."""
+    runc: str = ""
+    """The runc that containerd's shims find in their PATH; empty when there is none."""
+    stand_in: str = ""
+    """Where in that PATH a stand-in would be found before runc; empty when there is no place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +255,13 @@ class PlanEntry:
     """Why it is skipped; empty when it is carried."""
     notes: tuple[Finding, ...] = ()
     """What its owner should know though it is carried."""
+    route: Route = Route.ENGINE
+    route_reasons: tuple[Finding, ...] = ()
+    """Why a preferred route would not carry it; empty when it is skipped or on the first one."""
+    runtime_root: str = ""
+    """Where its runtime keeps its state (runc's `--root`); empty on the engine route."""
+    criu_options: tuple[str, ...] = ()
+    """CRIU's options for this container alone, as lines of its configuration file."""
     wave: int = 0
     """Drain order: 0 first. Resume takes the waves from the last to the first."""
     needs: tuple[str, ...] = ()
@@ -249,6 +278,8 @@ class Plan:
     refusals: tuple[Finding, ...] = ()
     """Why nothing at all can be carried here; then every entry is skipped."""
     entries: tuple[PlanEntry, ...] = ()
+    routes: tuple[Route, ...] = ROUTES
+    """The routes that were considered, the preferred one first."""
 
     @property
     def carried(self) -> tuple[PlanEntry, ...]:

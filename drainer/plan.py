@@ -1,9 +1,11 @@
 """The plan: what a drain would do now, decided from facts alone."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from drainer.criu_options import criu_options
 from drainer.model import (
+    ROUTES,
     Container,
     EngineFacts,
     Finding,
@@ -12,23 +14,42 @@ from drainer.model import (
     PlanEntry,
     ProcessFacts,
     Provider,
+    Route,
     Subject,
     Verdict,
 )
 from drainer.order import Bonds, all_bonds, waves
 from drainer.rules import notes, refusals, skip_reasons
 
+Reasons = Mapping[Route, tuple[Finding, ...]]
+"""For each route that is considered, why it cannot carry a container; the preferred one first."""
+
+
+def chosen_route(reasons: Reasons) -> Route | None:
+    """Return the first route with nothing against it."""
+    return next((route for route, found in reasons.items() if not found), None)
+
+
+def skipping_reasons(reasons: Reasons) -> tuple[Finding, ...]:
+    """Return why no route can carry a container: what holds on all of them, else all there is."""
+    every = {f.id: f for found in reasons.values() for f in found}
+    common = [f for f in every.values() if all(f in found for found in reasons.values())]
+    return tuple(common or every.values())
+
 
 def _judge(
-    subjects: Mapping[str, Subject], bonds: Bonds, wave_of: Mapping[str, int]
-) -> dict[str, tuple[Finding, ...]]:
-    """Return each container's skip reasons; those of its providers count among them.
+    subjects: Mapping[str, Subject],
+    refused: Reasons,
+    bonds: Bonds,
+    wave_of: Mapping[str, int],
+) -> dict[str, Reasons]:
+    """Return each container's reasons; a skipped provider counts among them.
 
     Providers come first, so the second round changes nothing unless containers use each other in
     a circle. Rounds only ever skip more containers, so they end.
     """
     providers_first = sorted(subjects, key=lambda i: (-wave_of[i], i))
-    reasons: dict[str, tuple[Finding, ...]] = {}
+    reasons: dict[str, Reasons] = {}
     changed = True
     while changed:
         changed = False
@@ -36,12 +57,20 @@ def _judge(
             subject = subjects[identity]
             used = tuple(
                 Provider(
-                    provider, subjects[provider].container.name, bond, not reasons.get(provider)
+                    provider,
+                    subjects[provider].container.name,
+                    bond,
+                    provider not in reasons or chosen_route(reasons[provider]) is not None,
                 )
                 for provider, bond in bonds[identity]
             )
-            found = skip_reasons(replace(subject, providers=used))
-            changed = changed or bool(found) != bool(reasons.get(identity))
+            asked = replace(subject, providers=used)
+            found = {
+                route: against or skip_reasons(asked, route) for route, against in refused.items()
+            }
+            before = reasons.get(identity)
+            known = before is not None and chosen_route(before) == chosen_route(found)
+            changed = changed or (not known and chosen_route(found) is None)
             reasons[identity] = found
     return reasons
 
@@ -51,12 +80,14 @@ def make_plan(
     engine: EngineFacts,
     containers: Collection[Container],
     processes: Mapping[str, ProcessFacts],
+    routes: Sequence[Route] = ROUTES,
 ) -> Plan:
     """Judge and order the running containers. `processes` is by container id.
 
-    A container whose processes are missing is skipped, as it is when they could not be seen.
-    When the host refuses, every entry is skipped with the refusals as its reasons. Entries come
-    by wave, then name. Their `needs` may go in a circle; the waves never do. Never raises.
+    Each is carried on the first of `routes` with nothing against it. A container whose processes
+    are missing is skipped, as it is when they could not be seen. When the host refuses every
+    route, every entry is skipped with the refusals as its reasons. Entries come by wave, then
+    name. Their `needs` may go in a circle; the waves never do. Never raises.
     """
     known = {container.id: container for container in containers}
     bonds = all_bonds(known.values())
@@ -65,19 +96,44 @@ def make_plan(
         identity: Subject(container, processes.get(identity, ProcessFacts()), host, engine)
         for identity, container in known.items()
     }
-    refused = refusals(host, engine)
-    reasons = dict.fromkeys(known, refused) if refused else _judge(subjects, bonds, wave_of)
+    refused = {route: refusals(host, engine, route) for route in routes}
+    reasons = _judge(subjects, refused, bonds, wave_of)
     entries = (
-        PlanEntry(
-            container=subject.container,
-            verdict=Verdict.SKIP if reasons[identity] else Verdict.CARRY,
-            reasons=reasons[identity],
-            notes=() if reasons[identity] else notes(subject),
-            wave=wave_of[identity],
-            needs=tuple(dict.fromkeys(provider for provider, _ in bonds[identity])),
-            expected_bytes=subject.processes.expected_bytes,
+        _entry(
+            subject,
+            reasons[identity],
+            wave_of[identity],
+            tuple(dict.fromkeys(provider for provider, _ in bonds[identity])),
         )
         for identity, subject in subjects.items()
     )
     ordered = sorted(entries, key=lambda e: (e.wave, e.container.name, e.container.id))
-    return Plan(host, engine, refused, tuple(ordered))
+    against_all = () if chosen_route(refused) else skipping_reasons(refused)
+    return Plan(host, engine, against_all, tuple(ordered), tuple(routes))
+
+
+def _entry(subject: Subject, reasons: Reasons, wave: int, needs: tuple[str, ...]) -> PlanEntry:
+    route = chosen_route(reasons)
+    if route is None:
+        return PlanEntry(
+            subject.container,
+            Verdict.SKIP,
+            skipping_reasons(reasons),
+            wave=wave,
+            needs=needs,
+            expected_bytes=subject.processes.expected_bytes,
+        )
+    preferred = next(iter(reasons.values()))
+    by_runtime = route is Route.RUNTIME
+    return PlanEntry(
+        subject.container,
+        Verdict.CARRY,
+        notes=notes(subject),
+        route=route,
+        route_reasons=preferred,
+        runtime_root=subject.processes.runtime_root if by_runtime else "",
+        criu_options=criu_options(subject) if by_runtime else (),
+        wave=wave,
+        needs=needs,
+        expected_bytes=subject.processes.expected_bytes,
+    )

@@ -1,5 +1,9 @@
 """Give a container back to Docker as it was: the way out of every unfinished drain."""
 
+from collections.abc import Callable
+from contextlib import suppress
+
+from drainer.carriers.base import Carriers
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineTimeoutError
 from drainer.manifest import CheckpointState, Entry, State
@@ -29,8 +33,23 @@ def start_like_docker(engine: Engine, entry: Entry) -> bool:
     return True
 
 
+def forget(record: Record, carriers: Carriers, entry: Entry, why: str) -> Entry:
+    """Note that a container was removed, and see that its checkpoint is, too."""
+    if entry.checkpoint:
+        # Docker removes its own checkpoints with the container, and then has none to delete.
+        with suppress(DrainerError):
+            carriers[entry.route].delete(entry)
+    return record.update(entry.id, state=State.GONE, detail=why)
+
+
 def release(
-    engine: Engine, record: Record, entry: Entry, why: str, *, unsure: bool = False
+    engine: Engine,
+    record: Record,
+    carriers: Carriers,
+    entry: Entry,
+    why: str,
+    *,
+    unsure: bool = False,
 ) -> Entry:
     """Undo a drain of one container: thaw it, put its policy back, drop its checkpoint.
 
@@ -45,12 +64,23 @@ def release(
     try:
         container = engine.inspect(entry.id)
     except ContainerGoneError:
-        return record.update(entry.id, state=State.GONE, detail=f"{why}; removed meanwhile")
+        return forget(record, carriers, entry, f"{why}; removed meanwhile")
     except DrainerError as error:
         return record.update(entry.id, detail=f"{why}; not undone: {error.message}")
-    for step in (_thaw, _drop_checkpoint, _policy_and_start):
+
+    def drop_checkpoint() -> None:
+        # It runs, or ran, on: memory and file system no longer match.
+        if entry.checkpoint and entry.state is not State.HELD:
+            carriers[entry.route].delete(entry)
+
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: _thaw(engine, entry, container),
+        drop_checkpoint,
+        lambda: _policy_and_start(engine, entry),
+    )
+    for step in steps:
         try:
-            step(engine, entry, container)
+            step()
         except DrainerError as error:
             failures.append(error.message)
             unsure = unsure or isinstance(error, EngineTimeoutError)
@@ -68,12 +98,6 @@ def _thaw(engine: Engine, entry: Entry, container: Container) -> None:
         engine.unpause(entry.id)
 
 
-def _drop_checkpoint(engine: Engine, entry: Entry, _container: Container) -> None:
-    # It runs, or ran, on: memory and file system no longer match.
-    if entry.checkpoint and entry.state is not State.HELD:
-        engine.delete_checkpoint(entry.id, entry.checkpoint)
-
-
-def _policy_and_start(engine: Engine, entry: Entry, _container: Container) -> None:
+def _policy_and_start(engine: Engine, entry: Entry) -> None:
     put_policy_back(engine, entry)
     start_like_docker(engine, entry)

@@ -1,9 +1,11 @@
 """Bring back everything that a drain took down, each container at most once from its checkpoint."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from drainer.carriers.base import Carrier, Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import (
@@ -13,20 +15,14 @@ from drainer.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
 )
-from drainer.host.base import Host, checkpoint_directory
+from drainer.host.base import Host
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Address, Container, EngineFacts, HostFacts
+from drainer.model import Address, Container, EngineFacts, HostFacts, Route
 from drainer.recover import Step, next_step, waiting_users
-from drainer.release import START_TIMEOUT, put_policy_back, release, start_like_docker
+from drainer.release import START_TIMEOUT, forget, put_policy_back, release, start_like_docker
 from drainer.rules import refusals
 from drainer.schedule import run_in_order
 from drainer.store.manifest_file import Record
-
-CONTENT_CLASH = "already exists"
-"""In Docker's refusal while containerd still holds the same images from the drain (moby#42900)."""
-CLASH_RETRIES = 4
-CLASH_PAUSE = 2.0
-"""Seconds; containerd collects what nothing refers to about a second after the last change."""
 
 PASSES = 3
 """How often a container is looked at whose last attempt ended without an answer from Docker."""
@@ -47,27 +43,34 @@ def resume(
     record: Record,
     engine: Engine,
     host: Host,
+    carriers: Carriers,
     deadline: Deadline,
     options: ResumeOptions,
     on_change: Callable[[Entry], None] = lambda _entry: None,
+    obstacles: Mapping[Route, str] = MappingProxyType({}),
 ) -> Manifest:
     """Restore, else start cold, every container that the manifest waits for; return it.
 
     Providers go before their users. When the budget is over, the rest is started cold; when
     interrupted, the rest keeps its state for the next resume. What could not be settled, for want
-    of an answer from Docker, is tried again; if it stays so, the manifest stays pending. Raises
-    `EngineError` when Docker does not answer at all; then nothing was changed.
+    of an answer from Docker, is tried again; if it stays so, the manifest stays pending.
+    `obstacles` says why a route cannot be used. Raises `EngineError` when Docker does not answer
+    at all; then nothing was changed.
     """
     manifest = record.manifest
+    now, facts = host.facts(), engine.facts()
     worker = _Worker(
         engine,
         host,
+        carriers,
         record,
         deadline,
         options,
         on_change,
-        obstacle=_host_obstacle(manifest.host, host.facts(), engine.facts()),
-        root=manifest.engine,
+        obstacles={
+            route: obstacles.get(route) or _host_obstacle(manifest.host, now, facts, route)
+            for route in carriers
+        },
         waiting=waiting_users(manifest.entries),
     )
     known = {e.id: e for e in manifest.entries}
@@ -87,15 +90,15 @@ def resume(
     return record.manifest
 
 
-def _host_obstacle(then: HostFacts, now: HostFacts, engine: EngineFacts) -> str:
-    """Say why this host can restore nothing of that drain; empty if it can."""
+def _host_obstacle(then: HostFacts, now: HostFacts, engine: EngineFacts, route: Route) -> str:
+    """Say why this host can restore nothing of that drain on a route; empty if it can."""
     for what, old, new in (
         ("architecture", then.architecture, now.architecture),
         ("cgroup version", str(then.cgroup_version), str(now.cgroup_version)),
     ):
         if old != new:
             return f"the host's {what} was {old} at the drain and is {new}"
-    problems = refusals(now, engine)
+    problems = refusals(now, engine, route)
     return problems[0].sentence if problems else ""
 
 
@@ -106,23 +109,23 @@ class _Worker:
         self,
         engine: Engine,
         host: Host,
+        carriers: Carriers,
         record: Record,
         deadline: Deadline,
         options: ResumeOptions,
         on_change: Callable[[Entry], None],
         *,
-        obstacle: str,
-        root: EngineFacts,
+        obstacles: Mapping[Route, str],
         waiting: frozenset[str],
     ) -> None:
         self._engine = engine
         self._host = host
+        self._carriers = carriers
         self._record = record
         self._deadline = deadline
         self._options = options
         self._on_change = on_change
-        self._obstacle = obstacle
-        self._root = root
+        self._obstacles = obstacles
         self._waiting = waiting
         self._last = False
         self.unsettled: set[str] = set()
@@ -157,10 +160,11 @@ class _Worker:
             case Step.NOTHING:
                 return
             case Step.FORGET:
-                self._end(entry, State.GONE, "it was removed since the drain" + self._twin(entry))
+                why = "it was removed since the drain" + self._twin(entry)
+                self._on_change(forget(self._record, self._carriers, entry, why))
             case Step.RELEASE:
                 why = "it ran again before the resume" if entry.size else "the drain was cut short"
-                self._on_change(release(self._engine, self._record, entry, why))
+                self._on_change(release(self._engine, self._record, self._carriers, entry, why))
             case Step.CLEAN:
                 self._clean(entry)
             case Step.START_LIKE_DOCKER:
@@ -187,21 +191,22 @@ class _Worker:
     def _restore(self, entry: Entry) -> None:
         """Restore from the checkpoint if it may and can be, else start cold."""
         self._wait_for_providers(entry)
-        obstacle = self._obstacle or self._own_obstacle(entry)
+        obstacle = self._obstacles[entry.route] or self._own_obstacle(entry)
         if obstacle:
             self._start_cold(entry, obstacle)
             return
         self._on_change(self._record.update(entry.id, state=State.RESTORING))
         why = "Docker reported a start, but it does not run"
         try:
-            self._start_from_checkpoint(entry)
+            limit = self._deadline.limit(self._options.container_timeout)
+            self._carrier(entry).restore(entry, limit)
         except EngineTimeoutError:
             # Docker goes on with it; a cold start now would only meet the restore.
             self._wait_until_running(entry)
         except EngineUnavailableError:
             raise
         except DrainerError as error:
-            why = f"Docker could not restore it: {_first_line(error)}"
+            why = f"it could not be restored: {_first_line(error)}"
         container = self._engine.inspect(entry.id)
         if container.running:
             self._finish(entry, container)
@@ -219,26 +224,12 @@ class _Worker:
         if self._deadline.over:
             return "the budget of the resume ended before it"
         try:
-            found = self._host.verify_checkpoint(self._directory(entry))
+            found = self._host.verify_checkpoint(self._carrier(entry).images(entry))
         except CheckpointInvalidError as error:
             return f"its checkpoint is damaged: {error.message}"
         if found != entry.size:
             return f"its checkpoint is damaged: it has {found} bytes and had {entry.size}"
         return ""
-
-    def _start_from_checkpoint(self, entry: Entry) -> None:
-        timeout = self._deadline.limit(self._options.container_timeout)
-        attempt = 0
-        while True:
-            try:
-                self._engine.start(entry.id, timeout, checkpoint=entry.checkpoint)
-            except DrainerError as error:
-                attempt += 1
-                if CONTENT_CLASH not in error.message or attempt > CLASH_RETRIES:
-                    raise
-                self._deadline.sleep(CLASH_PAUSE)
-            else:
-                return
 
     def _wait_until_running(self, entry: Entry) -> None:
         """Wait once more as long as a restore may take; raises `EngineTimeoutError` then."""
@@ -261,13 +252,14 @@ class _Worker:
             self._end(entry, State.RESTORED, "", notes=_changes(entry, container))
             self._clean(entry)
         else:
+            self._carrier(entry).tidy(entry)
             self._end_cold(entry, "Docker started it from the beginning")
 
     def _clean(self, entry: Entry) -> None:
         """Delete a used checkpoint; a failure costs disk space, not a container."""
         try:
-            self._host.remove_restore_copy(self._directory(entry))
-            self._engine.delete_checkpoint(entry.id, entry.checkpoint)
+            self._carrier(entry).tidy(entry)
+            self._carrier(entry).delete(entry)
         except DrainerError as error:
             note = f"its used checkpoint was not deleted: {error.message}"
             self._record.update(entry.id, notes=(*self._record.entry(entry.id).notes, note))
@@ -282,6 +274,7 @@ class _Worker:
         entry = self._record.update(
             entry.id, state=State.RESTORING, detail=why, checkpoint_state=unusable
         )
+        self._carrier(entry).tidy(entry)
         try:
             self._engine.start(entry.id, START_TIMEOUT)
         except (EngineTimeoutError, EngineUnavailableError):
@@ -293,7 +286,6 @@ class _Worker:
         else:
             put_policy_back(self._engine, entry)
             self._end_cold(entry, why)
-            self._host.remove_restore_copy(self._directory(entry))
 
     def _end_cold(self, entry: Entry, why: str) -> None:
         self._end(entry, State.STARTED_COLD, why, checkpoint_state=CheckpointState.UNUSABLE)
@@ -301,8 +293,8 @@ class _Worker:
     def _end(self, entry: Entry, state: State, detail: str, **changes: object) -> None:
         self._on_change(self._record.update(entry.id, state=state, detail=detail, **changes))
 
-    def _directory(self, entry: Entry) -> str:
-        return checkpoint_directory(self._root, entry.id, entry.checkpoint)
+    def _carrier(self, entry: Entry) -> Carrier:
+        return self._carriers[entry.route]
 
 
 def _first_line(error: DrainerError) -> str:

@@ -1,6 +1,8 @@
 """The commands. Each parses, calls one use case, prints, and chooses an exit code."""
 
 import os
+from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +19,10 @@ from drainer.cli.wiring import (
 )
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
-from drainer.errors import ExitCode, HostIncapableError
+from drainer.errors import ExitCode, HostIncapableError, StorageError
 from drainer.inventory import take_inventory
 from drainer.manifest import Entry, Manifest, State
-from drainer.model import Plan
+from drainer.model import ROUTES, Plan, Route
 from drainer.plan import make_plan
 from drainer.resume import ResumeOptions, resume
 from drainer.status import compare
@@ -54,6 +56,14 @@ ENGINE_WAIT = 180.0
 """Seconds that the boot waits for Docker to answer."""
 
 
+class RouteChoice(StrEnum):
+    """What `--route` may be."""
+
+    AUTO = "auto"
+    ENGINE = "engine"
+    RUNTIME = "runtime"
+
+
 def _cpus() -> int:
     return max(2, len(os.sched_getaffinity(0)))
 
@@ -74,6 +84,13 @@ def common(
     docker_host: Annotated[
         str, typer.Option(help="Socket of the Docker daemon.")
     ] = "unix:///run/docker.sock",
+    route: Annotated[
+        RouteChoice,
+        typer.Option(
+            help="How a drain makes checkpoints; auto: as suits each container.",
+            envvar="DRAINER_ROUTE",
+        ),
+    ] = RouteChoice.AUTO,
     version: Annotated[
         bool,
         typer.Option(
@@ -86,12 +103,13 @@ def common(
 ) -> None:
     """Take the options that every command shares."""
     del version
-    context.obj = Settings(state_dir, docker_host)
+    routes = ROUTES if route is RouteChoice.AUTO else (Route(route.value),)
+    context.obj = Settings(state_dir, docker_host, routes)
 
 
 def _plan(settings: Settings) -> Plan:
-    inventory = take_inventory(settings.engine(), settings.host())
-    return make_plan(inventory.host, inventory.engine, inventory.containers, inventory.processes)
+    found = take_inventory(settings.engine(), settings.host())
+    return make_plan(found.host, found.engine, found.containers, found.processes, settings.routes)
 
 
 @app.command("plan")
@@ -151,12 +169,16 @@ def _drain(
     settings: Settings, file: ManifestFile, deadline: Deadline, options: DrainOptions
 ) -> Manifest:
     engine, host = settings.engine(), settings.host()
+    settings.runtime().sweep()
     kept: tuple[Entry, ...] = ()
     if file.exists and (old := file.read()).pending:
         output.say(f"drain {old.drain_id} still waits for its resume: carrying on from it")
-        kept = settle(engine, Record(file, old))
+        carriers = settings.carriers(engine, host, settings.runtime(), old.engine, deadline)
+        kept = settle(engine, Record(file, old), carriers)
     plan = _plan(settings)
     _refuse_if_incapable(plan)
+    runtime = settings.runtime(plan.host)
+    carriers = settings.carriers(engine, host, runtime, plan.engine, deadline)
     total = len(plan.entries)
     output.say(f"draining {len(plan.carried)} of {total} running containers")
 
@@ -164,7 +186,7 @@ def _drain(
         output.progress(entry)
         host.notify(f"drain: {entry.name} {entry.state}")
 
-    return drain(plan, engine, host, file, deadline, options, on_change, kept)
+    return drain(plan, engine, host, carriers, file, deadline, options, on_change, kept)
 
 
 def _drain_code(manifest: Manifest, deadline: Deadline) -> ExitCode:
@@ -195,27 +217,46 @@ def resume_command(
     deadline = Deadline(budget)
     state = settings.state()
     with lock(state, "resume", wait=LOCK_WAIT if at_boot else 0), interruptible(deadline):
+        settings.runtime().sweep()
         file = ManifestFile(state)
         if not file.exists or not (manifest := file.read()).pending:
             output.say("no drain waits for a resume: nothing to do")
             if as_json:
                 output.show_json(manifest=None)
             return
-        engine, host = settings.engine(), settings.host()
-        wait_for_engine(engine, deadline, ENGINE_WAIT if at_boot else 0)
+        wait_for_engine(settings.engine(), deadline, ENGINE_WAIT if at_boot else 0)
         output.say(f"resuming drain {manifest.drain_id}")
-
-        def on_change(entry: Entry) -> None:
-            output.progress(entry)
-            host.notify(f"resume: {entry.name} {entry.state}")
-
         options = ResumeOptions(parallel or _cpus(), container_timeout)
-        result = resume(Record(file, manifest), engine, host, deadline, options, on_change)
+        result = _resume(settings, Record(file, manifest), deadline, options)
     if as_json:
         output.show_json(manifest=output.manifest_json(result))
     else:
         output.show_outcome(result)
     raise typer.Exit(_resume_code(result, deadline))
+
+
+def _resume(
+    settings: Settings, record: Record, deadline: Deadline, options: ResumeOptions
+) -> Manifest:
+    engine, host = settings.engine(), settings.host()
+    manifest = record.manifest
+    runtime = settings.runtime(host.facts())
+    carriers = settings.carriers(engine, host, runtime, manifest.engine, deadline)
+    obstacles: dict[Route, str] = {}
+
+    def on_change(entry: Entry) -> None:
+        output.progress(entry)
+        host.notify(f"resume: {entry.name} {entry.state}")
+
+    with ExitStack() as stack:
+        if any(e.route is Route.RUNTIME and not e.state.ended for e in manifest.entries):
+            try:
+                stack.enter_context(runtime.window())
+            except StorageError as error:
+                obstacles[Route.RUNTIME] = error.message
+        return resume(
+            record, engine, host, carriers, deadline, options, on_change, obstacles=obstacles
+        )
 
 
 def _resume_code(manifest: Manifest, deadline: Deadline) -> ExitCode:

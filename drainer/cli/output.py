@@ -10,7 +10,7 @@ from typing import Any
 
 from drainer.errors import ExitCode
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Plan, PlanEntry, Verdict
+from drainer.model import Finding, Plan, PlanEntry, Verdict
 from drainer.status import StatusRow
 from drainer.text import printable, size
 
@@ -88,6 +88,8 @@ def _planned_json(entry: PlanEntry) -> dict[str, Any]:
         "verdict": entry.verdict,
         "reasons": [asdict(r) for r in entry.reasons],
         "notes": [asdict(n) for n in entry.notes],
+        "route": entry.route if entry.verdict is Verdict.CARRY else "",
+        "route_reasons": [asdict(r) for r in entry.route_reasons],
         "wave": entry.wave,
         "needs": list(entry.needs),
         "expected_bytes": entry.expected_bytes,
@@ -100,11 +102,12 @@ def show_plan(plan: Plan) -> None:
         line("No container is running.")
         return
     show_table(
-        ("CONTAINER", "VERDICT", "WAVE", "SIZE", "WHY"),
+        ("CONTAINER", "VERDICT", "ROUTE", "WAVE", "SIZE", "WHY"),
         [
             (
                 e.container.name,
                 e.verdict,
+                e.route if e.verdict is Verdict.CARRY else "-",
                 str(e.wave) if e.verdict is Verdict.CARRY else "-",
                 size(e.expected_bytes) if e.verdict is Verdict.CARRY else "-",
                 _why(e),
@@ -116,12 +119,28 @@ def show_plan(plan: Plan) -> None:
     total = size(sum(e.expected_bytes for e in carried))
     line()
     line(f"{len(carried)} of {len(plan.entries)} running containers would be carried, {total}.")
+    _explain_routes(plan)
     findings = {f.id: f for e in plan.entries for f in (*e.reasons, *e.notes)}
     if findings:
         line()
         line("What to do about it:")
     for finding in findings.values():
         line(f"  {finding.id}: {finding.advice}")
+
+
+def _explain_routes(plan: Plan) -> None:
+    """Say once for each reason why containers are not on the preferred route."""
+    causes: dict[Finding, int] = {}
+    for entry in plan.carried:
+        if entry.route_reasons:
+            first = entry.route_reasons[0]
+            causes[first] = causes.get(first, 0) + 1
+    if causes:
+        line()
+        line("On the runtime route, as the engine route cannot carry:")
+    for finding, count in causes.items():
+        detail = f" ({printable(finding.detail, 120)})" if finding.detail else ""
+        line(f"  {count} of them, {finding.id}: {finding.sentence}{detail}")
 
 
 def _why(entry: PlanEntry) -> str:

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from drainer.carriers.base import Carriers
+from drainer.carriers.engine import EngineCarrier
+from drainer.carriers.runtime import RuntimeCarrier
 from drainer.cli import output
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
@@ -20,8 +23,13 @@ from drainer.errors import (
     ExitCode,
     NoPermissionError,
 )
+from drainer.host import containerd
 from drainer.host.base import Host
 from drainer.host.linux import LinuxHost
+from drainer.host.procfs import Proc
+from drainer.model import ROUTES, EngineFacts, HostFacts, Route
+from drainer.runtime.base import Runtime
+from drainer.runtime.runc import Runc
 from drainer.store.files import StateDirectory
 from drainer.store.manifest_file import ManifestFile
 
@@ -38,6 +46,8 @@ class Settings:
 
     state_dir: Path
     docker_host: str
+    routes: tuple[Route, ...] = ROUTES
+    """Which routes a drain may take, the preferred one first."""
 
     def engine(self) -> Engine:
         """Reach for the Docker daemon of this host."""
@@ -46,6 +56,20 @@ class Settings:
     def host(self) -> Host:
         """Reach for this host."""
         return LinuxHost()
+
+    def runtime(self, facts: HostFacts | None = None) -> Runtime:
+        """Reach for runc of this host; without its facts only to sweep."""
+        runc, place = (facts.runc, facts.stand_in) if facts else ("", "")
+        return Runc(runc, place, containerd.search_path(Proc()))
+
+    def carriers(
+        self, engine: Engine, host: Host, runtime: Runtime, facts: EngineFacts, deadline: Deadline
+    ) -> Carriers:
+        """Make the carriers of both routes; `facts` tell of Docker at the drain."""
+        return {
+            Route.ENGINE: EngineCarrier(engine, host, facts, deadline.sleep),
+            Route.RUNTIME: RuntimeCarrier(engine, runtime, self.state_dir),
+        }
 
     def state(self) -> StateDirectory:
         """Open the state directory, making it if need be."""

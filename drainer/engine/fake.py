@@ -288,19 +288,33 @@ class FakeEngine:
     def checkpoint_size(self, container: str, name: str) -> int:
         """Return a checkpoint's size in bytes. Raises KeyError when there is none."""
         with self._lock:
-            return self._daemon.find(container).checkpoints[name].size
+            return self._checkpoint(container, name).size
 
     def damage_checkpoint(self, container: str, name: str) -> None:
         """Damage a checkpoint; where there is none, leave an unfinished one."""
         with self._lock:
             box = self._daemon.find(container)
             unfinished = FakeCheckpoint(box.memory, box.layer, 0)
-            box.checkpoints.setdefault(name, unfinished).damaged = True
+            known = box.dumps if name in box.dumps else box.checkpoints
+            known.setdefault(name, unfinished).damaged = True
 
     def is_damaged(self, container: str, name: str) -> bool:
         """Tell whether a checkpoint is damaged. Raises KeyError when there is none."""
         with self._lock:
-            return self._daemon.find(container).checkpoints[name].damaged
+            return self._checkpoint(container, name).damaged
+
+    def _checkpoint(self, container: str, name: str) -> FakeCheckpoint:
+        box = self._daemon.find(container)
+        return box.dumps[name] if name in box.dumps else box.checkpoints[name]
+
+    @contextmanager
+    def runtime_call(self, method: str, container: str = "") -> Iterator[FakeDaemon]:
+        """Make a call of the fake runtime's: logged and scripted as those of the engine are.
+
+        It does not matter to runc whether Docker answers.
+        """
+        with self._call(method, container, docker=False):
+            yield self._daemon
 
     def _come_up(self) -> None:
         self._daemon.boot()
@@ -315,7 +329,9 @@ class FakeEngine:
             )
 
     @contextmanager
-    def _call(self, method: str, container: str = "", argument: str = "") -> Iterator[None]:
+    def _call(
+        self, method: str, container: str = "", argument: str = "", *, docker: bool = True
+    ) -> Iterator[None]:
         """Log a call, let its script have its say, and hold the lock while it is carried out."""
         call = Call(method, container, argument)
         with self._lock:
@@ -326,7 +342,7 @@ class FakeEngine:
         if script and script.run:
             script.run()
         with self._lock:
-            if self.down:
+            if docker and self.down:
                 raise EngineUnavailableError("Docker does not answer: it is down")
             if script and script.error and not script.takes_effect:
                 raise script.error

@@ -42,6 +42,13 @@ class Box:
     stopped_by_hand: bool = False
     """Docker's HasBeenManuallyStopped."""
     checkpoints: dict[str, FakeCheckpoint] = field(default_factory=dict)
+    """Docker's."""
+    dumps: dict[str, FakeCheckpoint] = field(default_factory=dict)
+    """Those that runc made."""
+    order: str = ""
+    """The dump that the next start restores, if the stand-in is in place."""
+    reached: bool = False
+    """Whether the stand-in was reached for the last order."""
 
     def set(self, **fields: Any) -> None:  # noqa: ANN401 - any field of Container
         """Replace fields of the container."""
@@ -61,6 +68,8 @@ class FakeDaemon:
         self.facts = facts
         self.boxes: dict[str, Box] = {}
         self.violations: list[str] = []
+        self.stand_in = False
+        """Whether drainer's stand-in takes the calls that are meant for runc."""
         self._moments = 0
         self._pids = 1000
 
@@ -82,6 +91,14 @@ class FakeDaemon:
             if wanted in {box.container.id, box.container.name}:
                 return box
         raise ContainerGoneError(f"No such container: {reference}")
+
+    def dump(self, reference: str, name: str) -> None:
+        """Checkpoint a container by runc and leave it as it is."""
+        box = self.find(reference)
+        box.require_running()
+        box.dumps[name] = FakeCheckpoint(box.memory, box.layer, box.checkpoint_size)
+        if not box.container.paused:
+            box.layer += 1
 
     def checkpoint(self, reference: str, name: str) -> None:
         """Checkpoint a container and leave it as it is (moby daemon/checkpoint.go)."""
@@ -116,7 +133,9 @@ class FakeDaemon:
         try:
             self._join(container)
             box.stopped_by_hand = False
-            memory = self._restore(box, checkpoint) if checkpoint else 0
+            known = box.checkpoints if checkpoint else box.dumps
+            checkpoint = checkpoint or self._ordered(box)
+            memory = self._restore(box, known, checkpoint) if checkpoint else 0
         except EngineError as error:
             box.set(error=error.message, exit_code=container.exit_code or _START_FAILED)
             if container.auto_remove:
@@ -216,10 +235,18 @@ class FakeDaemon:
         except ContainerGoneError as error:
             raise EngineError(error.message) from error
 
-    def _restore(self, box: Box, name: str) -> int:
+    def _ordered(self, box: Box) -> str:
+        """Return the dump that is to be restored, if any; it is asked for no second time."""
+        name, box.order = box.order, ""
+        if name and not self.stand_in:
+            raise EngineError("runc create failed: container with given ID already exists")
+        box.reached = bool(name)
+        return name
+
+    def _restore(self, box: Box, known: Mapping[str, FakeCheckpoint], name: str) -> int:
         """Return the memory of a checkpoint, and note what a restore from it would break."""
         owner = box.container.name
-        checkpoint = box.checkpoints.get(name)
+        checkpoint = known.get(name)
         if checkpoint is None:
             raise EngineError(f"checkpoint {name} does not exist for container /{owner}")
         if checkpoint.damaged:

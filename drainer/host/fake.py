@@ -14,6 +14,8 @@ FACTS = HostFacts(
     architecture="x86_64",
     criu="4.1.1",
     criu_features=("seccomp_filters", "seccomp_suspend"),
+    runc="/usr/sbin/runc",
+    stand_in="/usr/local/sbin/runc",
 )
 
 
@@ -52,7 +54,13 @@ class FakeHost:
 
     def processes(self, container: Container) -> ProcessFacts:
         """Return the container's entry in `process_facts`."""
-        ordinary = ProcessFacts(count=1, seccomp_mode=2, expected_bytes=1 << 20)
+        ordinary = ProcessFacts(
+            count=1,
+            seccomp_mode=2,
+            expected_bytes=1 << 20,
+            runtime="runc",
+            runtime_root="/run/docker/runtime-runc/moby",
+        )
         return self.process_facts.get(container.id, ordinary)
 
     def is_restored(self, container: Container) -> bool:
@@ -97,6 +105,8 @@ class FakeHost:
 
 
 def _checkpoint(directory: str) -> tuple[str, str]:
-    """Take `.../containers/ID/checkpoints/NAME` apart."""
+    """Take `containers/ID/checkpoints/NAME` (Docker's) or `NAME/ID/images` (runc's) apart."""
     path = PurePath(directory)
+    if path.name == "images":
+        return path.parent.name, path.parent.parent.name
     return path.parent.parent.name, path.name

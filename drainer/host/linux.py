@@ -11,6 +11,7 @@ from drainer.host.proc import process_facts
 from drainer.host.procfs import Proc
 from drainer.host.run import Runner, run
 from drainer.model import Container, HostFacts, ProcessFacts
+from drainer.runtime import stand_in
 from drainer.text import printable
 
 _CGROUP2_MARK = Path("/sys/fs/cgroup/cgroup.controllers")
@@ -31,7 +32,9 @@ class LinuxHost:
 
     def facts(self) -> HostFacts:
         """Describe kernel and CRIU."""
-        found = criu.probe(containerd.search_path(self._proc), self._run)
+        search_path = containerd.search_path(self._proc)
+        found = criu.probe(search_path, self._run)
+        runc, place = stand_in.find(search_path)
         return HostFacts(
             boot_id=self._proc.text("sys/kernel/random/boot_id").strip(),
             kernel=self._proc.text("sys/kernel/osrelease").strip(),
@@ -41,6 +44,8 @@ class LinuxHost:
             criu_problem=found.problem,
             criu_features=found.features,
             criu_options=criu.options(self._criu_configuration),
+            runc=runc,
+            stand_in=place,
         )
 
     def processes(self, container: Container) -> ProcessFacts:

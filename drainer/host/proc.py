@@ -13,6 +13,7 @@ from drainer.host.procfs import (
     parse_status,
 )
 from drainer.model import Container, ProcessFacts
+from drainer.runtime import bundle
 
 _NAMESPACES = ("cgroup", "ipc", "net", "pid", "time", "user", "uts")
 """Not `mnt`: CRIU dumps a mount namespace made inside of the container."""
@@ -41,6 +42,7 @@ def process_facts(container: Container, proc: Proc | None = None) -> ProcessFact
     sockets = proc_files.socket_inodes(files)
     networks = distinct(proc, pids, "net")
     own_shm = container.ipc_mode in {"private", "none"}
+    runtime = bundle.options(container.id)
     return ProcessFacts(
         count=len(pids),
         seccomp_mode=max(int(s.get("Seccomp", "0")) for s in statuses),
@@ -59,6 +61,8 @@ def process_facts(container: Container, proc: Proc | None = None) -> ProcessFact
         inner_mounts=inner_mounts(mounts, {m.destination for m in container.mounts}),
         deleted_files=proc_files.large_deleted(files, remote),
         shm_outside=() if own_shm else proc_files.shared_memory(files),
+        runtime=runtime.binary,
+        runtime_root=runtime.root,
     )
 
 

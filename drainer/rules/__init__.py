@@ -1,6 +1,6 @@
 """The rules of eligibility: one short function each, with its id, sentence and advice."""
 
-from drainer.model import EngineFacts, Finding, HostFacts, Subject
+from drainer.model import EngineFacts, Finding, HostFacts, Route, Subject
 from drainer.rules import host as _host
 from drainer.rules import mounts, namespaces, processes, settings
 from drainer.rules import notes as _notes
@@ -29,14 +29,16 @@ SKIPS: tuple[Rule, ...] = (
 NOTES: tuple[Rule, ...] = _notes.RULES
 
 
-def refusals(host: HostFacts, engine: EngineFacts) -> tuple[Finding, ...]:
-    """Return why nothing at all can be carried on this host, the most fundamental first."""
-    return tuple(found for rule in REFUSALS if (found := rule.ask(host, engine)))
+def refusals(host: HostFacts, engine: EngineFacts, route: Route) -> tuple[Finding, ...]:
+    """Return why this route can carry nothing on this host, the most fundamental first."""
+    rules = (rule for rule in REFUSALS if route in rule.routes)
+    return tuple(found for rule in rules if (found := rule.ask(host, engine)))
 
 
-def skip_reasons(subject: Subject) -> tuple[Finding, ...]:
-    """Return every reason to skip this container, the most fundamental first."""
-    return tuple(found for rule in SKIPS if (found := rule.ask(subject)))
+def skip_reasons(subject: Subject, route: Route) -> tuple[Finding, ...]:
+    """Return every reason why this route cannot carry a container, the most fundamental first."""
+    rules = (rule for rule in SKIPS if route in rule.routes)
+    return tuple(found for rule in rules if (found := rule.ask(subject)))
 
 
 def notes(subject: Subject) -> tuple[Finding, ...]:

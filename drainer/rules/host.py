@@ -1,8 +1,11 @@
 """Refusals: why nothing at all can be carried on a host."""
 
-from drainer.model import EngineFacts, HostFacts
+from drainer.model import EngineFacts, HostFacts, Route
 from drainer.rules.rule import HostRule, refusal, shown, when
 from drainer.rules.versions import criu_floor, version_of, version_text
+
+_ENGINE = (Route.ENGINE,)
+_RUNTIME = (Route.RUNTIME,)
 
 
 @refusal(
@@ -11,6 +14,7 @@ from drainer.rules.versions import criu_floor, version_of, version_text
     'Run `drainer install --experimental`, or set `"experimental": true` in '
     "/etc/docker/daemon.json and run `systemctl restart docker`, which restarts the containers "
     "too.",
+    routes=_ENGINE,
 )
 def engine_not_experimental(_: HostFacts, engine: EngineFacts) -> str | None:
     """Moby daemon/server/router/experimental.go."""
@@ -72,6 +76,7 @@ def criu_check_failed(host: HostFacts, _: EngineFacts) -> str | None:
     "This Docker with this containerd ignores a checkpoint: it starts the container from the "
     "beginning and reports success.",
     "Upgrade containerd to 1.5 or newer, or Docker to 23.0 or newer.",
+    routes=_ENGINE,
 )
 def engine_silent_cold_start(_: HostFacts, engine: EngineFacts) -> str | None:
     """Docker 20.10 with containerd before 1.5; an unknown containerd is not held against it."""
@@ -85,11 +90,38 @@ def engine_silent_cold_start(_: HostFacts, engine: EngineFacts) -> str | None:
     "engine_digest_bug",
     "This Docker version cannot find its own checkpoints again (content digest not found).",
     "Upgrade Docker to 25.0.4 or a newer one; 26.0.1 to 27.5.1 restore every kind of network.",
+    routes=_ENGINE,
 )
 def engine_digest_bug(_: HostFacts, engine: EngineFacts) -> str | None:
     """Docker 25.0.0 to 25.0.3."""
     case = (25, 0, 0) <= version_of(engine.version) < (25, 0, 4)
     return shown(engine.version) if case else None
+
+
+@refusal(
+    "runc_missing",
+    "The program runc, which starts containers for Docker, was not found where containerd looks "
+    "for programs.",
+    "See which runtimes Docker has with `docker info`, and install runc into a directory of "
+    "containerd's PATH such as /usr/sbin.",
+    routes=_RUNTIME,
+)
+def runc_missing(host: HostFacts, _: EngineFacts) -> str | None:
+    """Shims run `runc` by its bare name, with the PATH of containerd (go-runc runc.go)."""
+    return when(case=not host.runc)
+
+
+@refusal(
+    "stand_in_impossible",
+    "While it restores, drainer puts a stand-in for runc before runc in containerd's PATH, and "
+    "there is no directory for it.",
+    "Create /usr/local/sbin on a writable file system that is not mounted with noexec, if it is "
+    "missing, or move runc from the first directory of that PATH to a later one such as /usr/sbin.",
+    routes=_RUNTIME,
+)
+def stand_in_impossible(host: HostFacts, _: EngineFacts) -> str | None:
+    """See `drainer.runtime.stand_in`."""
+    return shown(host.runc) if host.runc and not host.stand_in else None
 
 
 RULES: tuple[HostRule, ...] = (
@@ -100,5 +132,7 @@ RULES: tuple[HostRule, ...] = (
     criu_check_failed,
     engine_silent_cold_start,
     engine_digest_bug,
+    runc_missing,
+    stand_in_impossible,
 )
 """All refusals, the most fundamental first."""

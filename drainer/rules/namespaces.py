@@ -1,6 +1,6 @@
 """Skip reasons from what a container shares with the host and with other containers."""
 
-from drainer.model import Bond, Container, Subject
+from drainer.model import Bond, Container, Route, Subject
 from drainer.rules.rule import Rule, listed, shown, skip, when
 from drainer.rules.versions import version_of
 
@@ -44,6 +44,7 @@ def pid_container(subject: Subject) -> str | None:
     "This Docker version cannot restore a container that has a network of its own.",
     "Use Docker 26.0.1 to 27.5.1, or create the container again with `--network host` if it may "
     "use the host's network.",
+    routes=(Route.ENGINE,),
 )
 def netns_restore_broken(subject: Subject) -> str | None:
     """Moby 26.0.0 and 28.0.0 on bind-mount `/proc/0/ns/net` (daemon/start.go)."""

@@ -1,6 +1,6 @@
 """Skip reasons from a container's processes (/proc)."""
 
-from drainer.model import Subject
+from drainer.model import Route, Subject
 from drainer.rules.rule import Rule, listed, skip, when
 
 
@@ -130,6 +130,7 @@ def tcp_established(subject: Subject) -> str | None:
     "It holds locks on files, which CRIU refuses to save by default.",
     "If no locked file is shared with programs outside of the container, run `mkdir -p /etc/criu "
     "&& echo file-locks >> /etc/criu/runc.conf`, which holds for every container.",
+    routes=(Route.ENGINE,),
 )
 def file_locks(subject: Subject) -> str | None:
     """CRIU criu/file-lock.c: `Some file locks are hold by dumping tasks`."""
@@ -142,6 +143,7 @@ def file_locks(subject: Subject) -> str | None:
     "It has a deleted file of more than 1 MiB open, more than CRIU saves by default.",
     "Run `mkdir -p /etc/criu && echo 'ghost-limit 512M' >> /etc/criu/runc.conf`, with a limit "
     "above the size of the file; it holds for every container.",
+    routes=(Route.ENGINE,),
 )
 def ghost_file_large(subject: Subject) -> str | None:
     """CRIU criu/files-reg.c: `Can't dump ghost file`."""

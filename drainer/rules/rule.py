@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drainer.model import EngineFacts, Finding, HostFacts, Subject
+from drainer.model import ROUTES, EngineFacts, Finding, HostFacts, Route, Subject
 
 HostCheck = Callable[[HostFacts, EngineFacts], str | None]
 Check = Callable[[Subject], str | None]
@@ -35,6 +35,8 @@ class HostRule:
     sentence: str
     advice: str
     check: HostCheck
+    routes: tuple[Route, ...] = ROUTES
+    """The routes that are impossible when it answers."""
 
     @property
     def severity(self) -> Severity:
@@ -61,6 +63,8 @@ class Rule:
     advice: str
     check: Check
     severity: Severity = Severity.SKIP
+    routes: tuple[Route, ...] = ROUTES
+    """The routes on which it counts."""
 
     def ask(self, subject: Subject) -> Finding | None:
         """Return the finding, or None when the rule does not answer."""
@@ -70,14 +74,18 @@ class Rule:
         return Finding(self.id, self.sentence, self.advice, detail)
 
 
-def refusal(rule_id: str, sentence: str, advice: str) -> Callable[[HostCheck], HostRule]:
+def refusal(
+    rule_id: str, sentence: str, advice: str, *, routes: tuple[Route, ...] = ROUTES
+) -> Callable[[HostCheck], HostRule]:
     """Make a refusal of the function below."""
-    return lambda check: HostRule(rule_id, sentence, advice, check)
+    return lambda check: HostRule(rule_id, sentence, advice, check, routes)
 
 
-def skip(rule_id: str, sentence: str, advice: str) -> Callable[[Check], Rule]:
+def skip(
+    rule_id: str, sentence: str, advice: str, *, routes: tuple[Route, ...] = ROUTES
+) -> Callable[[Check], Rule]:
     """Make a skip reason of the function below."""
-    return lambda check: Rule(rule_id, sentence, advice, check)
+    return lambda check: Rule(rule_id, sentence, advice, check, routes=routes)
 
 
 def note(rule_id: str, sentence: str, advice: str) -> Callable[[Check], Rule]:

@@ -1,6 +1,6 @@
 """Skip reasons from a container's labels, life cycle and basic settings (docker inspect)."""
 
-from drainer.model import LABEL_ENABLE, Subject
+from drainer.model import LABEL_ENABLE, Route, Subject
 from drainer.rules.rule import Rule, shown, skip, when
 
 _YES = frozenset({"true", "yes", "1", "on"})
@@ -112,13 +112,41 @@ def tty(subject: Subject) -> str | None:
 @skip(
     "init_process",
     "It was started with `--init`, and a container with Docker's init process can be saved but "
-    "not restored.",
+    "not restored by Docker.",
     "Create it again without `--init` (in Compose: without `init: true`), with an init program "
     'in the image if it needs one, and look for `"init": true` in /etc/docker/daemon.json.',
+    routes=(Route.ENGINE,),
 )
 def init_process(subject: Subject) -> str | None:
     """CRIU cannot mount the docker-init binary back (`mnt-v2: Unable to statfs`)."""
     return when(case=subject.container.init)
+
+
+@skip(
+    "runtime_fixed",
+    "Docker starts its runtime by a path instead of by the name `runc`, so that nothing can stand "
+    "in for it.",
+    "Let Docker find runc by its name (no `path`, or `runc`, for its runtime in "
+    "/etc/docker/daemon.json), restart Docker, and create the container again.",
+    routes=(Route.RUNTIME,),
+)
+def runtime_fixed(subject: Subject) -> str | None:
+    """Only a bare name is looked up by the shim (go-runc command_linux.go)."""
+    runtime = subject.processes.runtime
+    return shown(runtime) if runtime and runtime != "runc" else None
+
+
+@skip(
+    "runtime_unseen",
+    "What containerd keeps about its runtime was not found, so runc cannot be asked to save it.",
+    "Run `drainer plan` again as root; if it stays like this, look whether containerd keeps its "
+    "state somewhere else than below /run/containerd.",
+    routes=(Route.RUNTIME,),
+)
+def runtime_unseen(subject: Subject) -> str | None:
+    """See `ProcessFacts.runtime`; what is down has no shim."""
+    up = subject.container.running and not subject.container.restarting
+    return when(case=up and not subject.processes.runtime)
 
 
 RULES: tuple[Rule, ...] = (
@@ -130,6 +158,8 @@ RULES: tuple[Rule, ...] = (
     swarm_task,
     auto_remove,
     runtime_unsupported,
+    runtime_unseen,
+    runtime_fixed,
     tty,
     init_process,
 )

@@ -74,7 +74,7 @@ def test_damaged_images_lead_to_a_cold_start_and_a_clear_report(host: Host) -> N
     states = _states(host)
     assert states["good"]["state"] == "restored"
     assert states["damaged"]["state"] == "started-cold"
-    assert "Docker could not restore it" in states["damaged"]["detail"]
+    assert "it could not be restored" in states["damaged"]["detail"]
     assert states["cut"]["state"] == "started-cold"
     assert "pages-1.img" in states["cut"]["detail"]
     for name in ("damaged", "cut"):

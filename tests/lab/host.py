@@ -11,11 +11,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.lab.cache import hold, scratch
-from tests.lab.errors import CommandError, ConnectionLostError, DeadlineError, LabError
+from tests.lab.errors import (
+    CommandError,
+    ConnectionLostError,
+    DeadlineError,
+    LabError,
+    MachineDiedError,
+)
 from tests.lab.machine import Drive, Hardware, Machine
+from tests.lab.say import say
 from tests.lab.ssh import Connection, Result
 
 _BOOT_SECONDS = 240.0
+# How often a kernel that dies before it runs anything may be booted in place of one boot.
+_BIRTHS = 3
 # QEMU closes its connections a moment before its end can be seen.
 _EXIT_SECONDS = 2.0
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -233,10 +242,18 @@ class Host:
         self._connection.close()
 
     def _connect(self, timeout: float) -> None:
-        try:
-            self._connection.open(self.machine.port, timeout, self.machine.check)
-        except DeadlineError as error:
-            raise DeadlineError(f"{error}\n{self.machine.tail()}") from None
+        for births_left in reversed(range(_BIRTHS)):
+            try:
+                self._connection.open(self.machine.port, timeout, self.machine.check)
+                break
+            except DeadlineError as error:
+                raise DeadlineError(f"{error}\n{self.machine.tail()}") from None
+            except MachineDiedError:
+                if not (births_left and self.machine.stillborn):
+                    raise
+                say("the emulated kernel died before its first program ran: on again")
+                self.machine.pull_plug()
+                self.machine.power_on()
         if self._wait_booted:
             self.wait_booted(timeout)
 

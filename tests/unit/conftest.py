@@ -8,7 +8,7 @@ from tests.unit.world import World
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the pauses between two tries take no time."""
-    for name in ("resume.PASS_PAUSE", "resume.CLASH_PAUSE", "resume.RESTORE_POLL"):
+    for name in ("resume.PASS_PAUSE", "carriers.engine.CLASH_PAUSE", "resume.RESTORE_POLL"):
         monkeypatch.setattr(f"drainer.{name}", 0.0)
     monkeypatch.setattr("drainer.drain.KILL_POLL", 0.0)
     monkeypatch.setattr("drainer.drain.KILL_PATIENCE", 0.0)

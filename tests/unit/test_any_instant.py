@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from drainer.errors import EngineError, EngineTimeoutError, EngineUnavailableError
+from drainer.errors import (
+    DrainerError,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+    RuntimeRefusedError,
+    StorageError,
+)
 from drainer.manifest import Manifest
+from drainer.model import ROUTES, Route
 from tests.unit.world import Killed, World
 
 CALLS = (
@@ -19,6 +27,13 @@ CALLS = (
     "delete_checkpoint",
     "start",
 )
+
+
+RUNTIME_CALLS: dict[str, tuple[type[DrainerError], ...]] = {
+    "dump": (RuntimeRefusedError, EngineTimeoutError, StorageError),
+    "lay_out": (StorageError,),
+    "delete_dump": (StorageError,),
+}
 
 
 def populate(world: World) -> None:
@@ -34,6 +49,8 @@ def after(world: World) -> None:
     world.check_promise()
     restored = [c for c in world.engine.calls if c.method == "start" and c.argument]
     assert len({c.container for c in restored}) == len(restored)
+    ordered = [order.container for order in world.runtime.orders]
+    assert len(set(ordered)) == len(ordered)
 
 
 def kill_at_write(world: World, number: int) -> None:
@@ -55,15 +72,25 @@ def kill_at_write(world: World, number: int) -> None:
     world.file.write = dying  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("call", CALLS)
+ENGINE_FAILURES = [
+    (route, call, error)
+    for route in ROUTES
+    for call in CALLS
+    for error in (EngineError, EngineTimeoutError, EngineUnavailableError)
+]
+RUNTIME_FAILURES = [
+    (Route.RUNTIME, call, error) for call, errors in RUNTIME_CALLS.items() for error in errors
+]
+
+
+@pytest.mark.parametrize(("route", "call", "error"), [*ENGINE_FAILURES, *RUNTIME_FAILURES])
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("phase", ["drain", "resume"])
-@pytest.mark.parametrize("error", [EngineError, EngineTimeoutError, EngineUnavailableError])
 def test_any_one_call_may_fail(
-    tmp_path: Path, call: str, phase: str, error: type[EngineError], *, late: bool
+    tmp_path: Path, route: Route, call: str, phase: str, error: type[DrainerError], *, late: bool
 ) -> None:
     for nth in range(1, 100):
-        world = World(tmp_path / str(nth))
+        world = World(tmp_path / str(nth), routes=(route,))
         populate(world)
         if phase == "resume":
             world.drain()
@@ -86,9 +113,10 @@ def test_any_one_call_may_fail(
 
 @pytest.mark.parametrize("end", ["power cut", "reboot", "same boot"])
 @pytest.mark.parametrize("phase", ["drain", "resume"])
-def test_drainer_may_die_at_any_write(tmp_path: Path, phase: str, end: str) -> None:
+@pytest.mark.parametrize("route", ROUTES)
+def test_drainer_may_die_at_any_write(tmp_path: Path, route: Route, phase: str, end: str) -> None:
     for number in range(1, 200):
-        world = World(tmp_path / str(number))
+        world = World(tmp_path / str(number), routes=(route,))
         populate(world)
         if phase == "resume":
             world.drain()

@@ -12,7 +12,7 @@ import pytest
 
 from drainer import cli
 from drainer.cli.wiring import Settings
-from drainer.errors import EngineError, ExitCode
+from drainer.errors import EngineError, ExitCode, StorageError
 from drainer.store.lock import lock
 from tests.unit.world import World, container_id
 
@@ -29,6 +29,7 @@ class Drainer:
         self.out = self.err = ""
         monkeypatch.setattr(Settings, "engine", lambda _self: world.engine)
         monkeypatch.setattr(Settings, "host", lambda _self: world.host)
+        monkeypatch.setattr(Settings, "runtime", lambda _self, _facts=None: world.runtime)
 
     def __call__(self, *words: str) -> int:
         argv = ["drainer", "--state-dir", str(self.world.state), *words]
@@ -91,11 +92,39 @@ def test_a_host_that_cannot_is_refused_before_anything_is_touched(
     drainer.world.add("web", "always")
     facts = drainer.world.engine.facts()
     drainer.world.engine.change_facts(replace(facts, experimental=False))
-    assert drainer(verb) == ExitCode.HOST_INCAPABLE
+    assert drainer("--route", "engine", verb) == ExitCode.HOST_INCAPABLE
     assert "experimental" in drainer.err
     assert "hint: " in drainer.err
     assert drainer.world.now("web").running
     assert not drainer.world.file.exists
+
+
+def test_a_docker_without_checkpoints_needs_no_setting(drainer: Drainer) -> None:
+    drainer.world.add("web", "always")
+    facts = drainer.world.engine.facts()
+    drainer.world.engine.change_facts(replace(facts, experimental=False, version="28.5.2"))
+    assert drainer("plan") == ExitCode.OK
+    assert "runtime" in drainer.out
+    assert "engine_not_experimental" in drainer.out
+    assert drainer("drain") == ExitCode.OK
+    drainer.world.reboot()
+    assert drainer("resume", "--json") == ExitCode.OK
+    (entry,) = drainer.json["manifest"]["entries"]
+    assert (entry["route"], entry["state"]) == ("runtime", "restored")
+    drainer.world.check_promise()
+
+
+def test_a_stand_in_that_cannot_be_put_in_place_costs_a_restore_and_no_container(
+    drainer: Drainer,
+) -> None:
+    drainer.world.add("web", "always")
+    assert drainer("--route", "runtime", "drain") == ExitCode.OK
+    drainer.world.reboot()
+    drainer.world.engine.script("open_window", error=StorageError("no place for it"))
+    assert drainer("resume", "--json") == ExitCode.NOTHING_CARRIED
+    (entry,) = drainer.json["manifest"]["entries"]
+    assert (entry["state"], entry["detail"]) == ("started-cold", "no place for it")
+    drainer.world.check_promise()
 
 
 def test_drain_and_resume(drainer: Drainer) -> None:

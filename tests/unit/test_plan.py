@@ -11,6 +11,7 @@ from drainer.model import (
     Plan,
     PlanEntry,
     ProcessFacts,
+    Route,
     Verdict,
 )
 from drainer.order import all_bonds
@@ -42,8 +43,8 @@ def test_an_ordinary_container_is_carried() -> None:
 
 
 def test_a_skipped_container_has_all_its_reasons_and_no_notes() -> None:
-    (entry,) = plan_of(Container("a", "web", tty=True, init=True, exec_sessions=1)).entries
-    assert (entry.verdict, reason_ids(entry)) == (Verdict.SKIP, ["tty", "init_process"])
+    (entry,) = plan_of(Container("a", "web", tty=True, pid_mode="host", exec_sessions=1)).entries
+    assert (entry.verdict, reason_ids(entry)) == (Verdict.SKIP, ["tty", "pid_host"])
     assert entry.notes == ()
 
 
@@ -53,6 +54,47 @@ def test_a_host_that_refuses_skips_everything_for_that_reason() -> None:
     assert [refusal.id for refusal in plan.refusals] == ["criu_missing"]
     assert [entry.reasons for entry in plan.entries] == [plan.refusals, plan.refusals]
     assert plan.carried == ()
+
+
+def test_each_goes_by_the_first_route_with_nothing_against_it() -> None:
+    plan = plan_of(Container("a", "web"), Container("b", "withinit", init=True))
+    entries = by_name(plan)
+    assert (entries["web"].route, entries["web"].route_reasons) == (Route.ENGINE, ())
+    assert (entries["web"].runtime_root, entries["web"].criu_options) == ("", ())
+    by_runtime = entries["withinit"]
+    assert by_runtime.route is Route.RUNTIME
+    assert [reason.id for reason in by_runtime.route_reasons] == ["init_process"]
+    assert by_runtime.runtime_root == PROCESSES.runtime_root
+    assert by_runtime.criu_options == ("mntns-compat-mode",)
+
+
+def test_a_route_that_the_host_refuses_is_not_taken() -> None:
+    engine = replace(ENGINE, experimental=False)
+    plan = plan_of(Container("a", "web"), engine=engine)
+    assert (plan.refusals, plan.entries[0].route) == ((), Route.RUNTIME)
+    reasons = plan.entries[0].route_reasons
+    assert [reason.id for reason in reasons] == ["engine_not_experimental"]
+    none = plan_of(Container("a", "web"), engine=engine, host=replace(HOST, stand_in=""))
+    ids = ["engine_not_experimental", "stand_in_impossible"]
+    assert [refusal.id for refusal in none.refusals] == ids
+
+
+def test_a_forced_route_is_the_only_one() -> None:
+    web = Container("a", "web", init=True)
+    forced = make_plan(HOST, ENGINE, [web], {"a": PROCESSES}, [Route.ENGINE])
+    assert reason_ids(forced.entries[0]) == ["init_process"]
+    forced = make_plan(HOST, ENGINE, [Container("a", "web")], {"a": PROCESSES}, [Route.RUNTIME])
+    assert (forced.entries[0].route, forced.entries[0].route_reasons) == (Route.RUNTIME, ())
+
+
+def test_one_whom_no_route_carries_has_first_what_holds_on_all_of_them() -> None:
+    processes = replace(PROCESSES, runtime="/opt/runc")
+    shell = Container("a", "shell", tty=True, init=True)
+    (entry,) = make_plan(HOST, ENGINE, [shell], {"a": processes}).entries
+    assert reason_ids(entry) == ["tty"]
+    fixed = Container("a", "web", init=True)
+    (entry,) = make_plan(HOST, ENGINE, [fixed], {"a": processes}).entries
+    assert reason_ids(entry) == ["init_process", "runtime_fixed"]
 
 
 def test_entries_come_by_wave_then_name() -> None:

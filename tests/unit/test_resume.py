@@ -98,7 +98,7 @@ def test_a_failed_restore_leads_to_a_cold_start(world: World) -> None:
     world.engine.script("start", error=EngineError("criu failed: RESTORE\nlog file: x"))
     entry = entry_of(world.resume(), "web")
     assert entry.state is State.STARTED_COLD
-    assert entry.detail == "Docker could not restore it: criu failed: RESTORE"
+    assert entry.detail == "it could not be restored: criu failed: RESTORE"
     assert world.now("web").running
     assert world.engine.memory("web") == 0
 

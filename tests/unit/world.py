@@ -4,15 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from drainer.carriers.base import Carriers
+from drainer.carriers.engine import EngineCarrier
+from drainer.carriers.runtime import RuntimeCarrier
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, settle
 from drainer.engine.fake import FakeEngine
 from drainer.host.fake import FakeHost
 from drainer.inventory import take_inventory
 from drainer.manifest import Entry, Manifest
-from drainer.model import Container, Plan, RestartPolicy
+from drainer.model import ROUTES, Container, EngineFacts, Plan, RestartPolicy, Route
 from drainer.plan import make_plan
 from drainer.resume import ResumeOptions, resume
+from drainer.runtime.fake import FakeRuntime
 from drainer.store.files import StateDirectory
 from drainer.store.manifest_file import ManifestFile, Record
 
@@ -33,6 +37,7 @@ class World:
     state: Path
     parallel: int = 1
     budget: float | None = None
+    routes: tuple[Route, ...] = ROUTES
     seen: list[Entry] = field(default_factory=list)
 
     dead: bool = False
@@ -41,6 +46,7 @@ class World:
     def __post_init__(self) -> None:
         self.engine = FakeEngine(delay=self._live)
         self.host = FakeHost(self.engine)
+        self.runtime = FakeRuntime(self.engine)
         self.file = ManifestFile(StateDirectory(self.state))
         self.originals: dict[str, RestartPolicy] = {}
 
@@ -68,19 +74,30 @@ class World:
     def plan(self) -> Plan:
         """Plan a drain, as the command does."""
         found = take_inventory(self.engine, self.host)
-        return make_plan(found.host, found.engine, found.containers, found.processes)
+        return make_plan(found.host, found.engine, found.containers, found.processes, self.routes)
+
+    def carriers(self, facts: EngineFacts, deadline: Deadline) -> Carriers:
+        """Make the carriers of both routes."""
+        return {
+            Route.ENGINE: EngineCarrier(self.engine, self.host, facts, deadline.sleep),
+            Route.RUNTIME: RuntimeCarrier(self.engine, self.runtime, self.state),
+        }
 
     def drain(self, on_change: Callable[[Entry], None] | None = None) -> Manifest:
         """Drain, as the command does, carrying on from an unfinished drain."""
         kept: tuple[Entry, ...] = ()
         if self.file.exists and (old := self.file.read()).pending:
-            kept = settle(self.engine, Record(self.file, old))
+            carriers = self.carriers(old.engine, Deadline(None))
+            kept = settle(self.engine, Record(self.file, old), carriers)
+        deadline = Deadline(self.budget)
+        plan = self.plan()
         return drain(
-            self.plan(),
+            plan,
             self.engine,
             self.host,
+            self.carriers(plan.engine, deadline),
             self.file,
-            Deadline(self.budget),
+            deadline,
             DrainOptions(parallel=self.parallel),
             on_change or self.seen.append,
             kept,
@@ -101,14 +118,18 @@ class World:
         manifest = self.file.read()
         if not manifest.pending:
             return manifest
-        return resume(
-            Record(self.file, manifest),
-            self.engine,
-            self.host,
-            Deadline(self.budget),
-            ResumeOptions(parallel=self.parallel, container_timeout=0.0),
-            self.seen.append,
-        )
+        deadline = Deadline(self.budget)
+        record = Record(self.file, manifest)
+        with self.runtime.window():
+            return resume(
+                record,
+                self.engine,
+                self.host,
+                self.carriers(manifest.engine, deadline),
+                deadline,
+                ResumeOptions(parallel=self.parallel, container_timeout=0.0),
+                self.seen.append,
+            )
 
     def now(self, name: str) -> Container:
         """Inspect a container without that counting as a call of drainer's."""

@@ -22,10 +22,18 @@ HOST = HostFacts(
     architecture="x86_64",
     criu="4.1.1",
     criu_features=("seccomp_filters", "seccomp_suspend"),
+    runc="/usr/sbin/runc",
+    stand_in="/usr/local/sbin/runc",
 )
 ENGINE = EngineFacts(version="26.1.5+dfsg1", containerd="1.7.24", cgroup_driver="systemd")
 CONTAINER = Container(id="a" * 64, name="web", pid=100)
-PROCESSES = ProcessFacts(count=1, seccomp_mode=2, expected_bytes=4096)
+PROCESSES = ProcessFacts(
+    count=1,
+    seccomp_mode=2,
+    expected_bytes=4096,
+    runtime="runc",
+    runtime_root="/run/docker/runtime-runc/moby",
+)
 
 Facts = dict[str, Any]
 
@@ -115,6 +123,8 @@ class Cases:
 
 HOST_CASES = {
     "engine_not_experimental": Cases([under(experimental=False)], [under(experimental=True)]),
+    "runc_missing": Cases([on(runc="", stand_in=""), on(runc="")], [Given()]),
+    "stand_in_impossible": Cases([on(stand_in="")], [Given(), on(runc="", stand_in="")]),
     "engine_rootless": Cases([under(rootless=True)], [under(rootless=False)]),
     "criu_missing": Cases([on(criu="")], [on(criu="4.1.1")]),
     "criu_too_old": Cases(
@@ -181,6 +191,11 @@ SKIP_CASES = {
     ),
     "tty": Cases([with_(tty=True)], [Given()]),
     "init_process": Cases([with_(init=True)], [Given()]),
+    "runtime_unseen": Cases([doing(runtime="")], [Given(), with_(running=False)]),
+    "runtime_fixed": Cases(
+        [doing(runtime="/usr/local/bin/runc"), doing(runtime="docker-runc")],
+        [Given(), doing(runtime="")],
+    ),
     "pid_host": Cases(
         [with_(pid_mode="host")], [with_(pid_mode="private"), with_(ipc_mode="host")]
     ),

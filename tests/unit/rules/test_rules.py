@@ -1,9 +1,11 @@
 import re
+from collections.abc import Collection, Sequence
 
 import pytest
 
-from drainer.model import Bond, Finding, Provider, Subject
-from drainer.rules import NOTES, REFUSALS, SKIPS, HostRule, Rule, notes, refusals, skip_reasons
+from drainer import rules as registry
+from drainer.model import ROUTES, Bond, Finding, Provider, Route, Subject
+from drainer.rules import NOTES, REFUSALS, SKIPS, HostRule, Rule, notes
 from tests.unit.rules.cases import (
     HOST_CASES,
     NOTE_CASES,
@@ -22,7 +24,19 @@ ALL_CASES = {**HOST_CASES, **SKIP_CASES, **NOTE_CASES}
 
 
 def refusals_of(subject: Subject) -> tuple[Finding, ...]:
-    return refusals(subject.host, subject.engine)
+    """Return the refusals of all routes, in the order of the registry."""
+    found = {f for route in ROUTES for f in registry.refusals(subject.host, subject.engine, route)}
+    return _ordered(REFUSALS, found)
+
+
+def skip_reasons(subject: Subject) -> tuple[Finding, ...]:
+    """Return the skip reasons of all routes, in the order of the registry."""
+    return _ordered(SKIPS, {f for route in ROUTES for f in registry.skip_reasons(subject, route)})
+
+
+def _ordered(rules: Sequence[HostRule | Rule], found: Collection[Finding]) -> tuple[Finding, ...]:
+    order = [rule.id for rule in rules]
+    return tuple(sorted(found, key=lambda finding: order.index(finding.id)))
 
 
 def asked(rule_id: str, given: Given) -> bool:
@@ -98,6 +112,21 @@ def test_a_host_can_have_several_refusals() -> None:
     given = Given(host={"criu": ""}, engine={"experimental": False, "rootless": True})
     found = [finding.id for finding in refusals_of(given.subject())]
     assert found == ["engine_rootless", "engine_not_experimental", "criu_missing"]
+
+
+def test_a_rule_counts_only_on_its_routes() -> None:
+    given = Given(
+        container={"init": True},
+        processes={"file_locks": 1, "runtime": "/opt/runc"},
+        engine={"experimental": False},
+        host={"runc": "", "stand_in": ""},
+    ).subject()
+    refused = {r: registry.refusals(given.host, given.engine, r) for r in ROUTES}
+    skipped = {r: registry.skip_reasons(given, r) for r in ROUTES}
+    assert [f.id for f in refused[Route.ENGINE]] == ["engine_not_experimental"]
+    assert [f.id for f in refused[Route.RUNTIME]] == ["runc_missing"]
+    assert [f.id for f in skipped[Route.ENGINE]] == ["init_process", "file_locks"]
+    assert [f.id for f in skipped[Route.RUNTIME]] == ["runtime_fixed"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""One carrier for each route: how checkpoints are made, restored and deleted on it."""

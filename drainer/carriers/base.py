@@ -1,0 +1,34 @@
+"""What drain and resume ask of a route."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from drainer.manifest import Entry
+from drainer.model import Route
+
+
+class Carrier(Protocol):
+    """One route. Every method is safe to call from several threads at once.
+
+    All raise `EngineTimeoutError` for what may still be under way, and other `DrainerError`s,
+    with the reason as the message, for what has failed. `timeout` is in seconds.
+    """
+
+    def checkpoint(self, entry: Entry, timeout: float) -> None:
+        """Checkpoint a paused container and leave it paused."""
+
+    def images(self, entry: Entry) -> str:
+        """Return the directory of its checkpoint's images."""
+
+    def restore(self, entry: Entry, timeout: float) -> None:
+        """Start it from its checkpoint. That this returns does not prove that it did."""
+
+    def tidy(self, entry: Entry) -> None:
+        """Remove what a restore, however it ended, has left beside the checkpoint."""
+
+    def delete(self, entry: Entry) -> None:
+        """Delete its checkpoint, complete or not; no error when there is none."""
+
+
+Carriers = Mapping[Route, Carrier]
+"""The carrier of each route."""

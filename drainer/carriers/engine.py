@@ -1,0 +1,75 @@
+"""The engine route: Docker's checkpoint API and `start --checkpoint`."""
+
+import time
+from collections.abc import Callable
+
+from drainer.engine.base import Engine
+from drainer.errors import DrainerError, EngineError, EngineTimeoutError
+from drainer.host.base import Host, checkpoint_directory
+from drainer.manifest import Entry
+from drainer.model import EngineFacts
+
+CONTENT_CLASH = "already exists"
+"""In Docker's refusal while containerd still holds the same images from the drain (moby#42900)."""
+CLASH_RETRIES = 4
+CLASH_PAUSE = 2.0
+"""Seconds; containerd collects what nothing refers to about a second after the last change."""
+
+
+class EngineCarrier:
+    """`drainer.carriers.base.Carrier` through Docker alone."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        host: Host,
+        facts: EngineFacts,
+        sleep: Callable[[float], None],
+    ) -> None:
+        """Take Docker as it was at the drain (`facts`); `sleep` waits for seconds at most."""
+        self._engine = engine
+        self._host = host
+        self._facts = facts
+        self._sleep = sleep
+
+    def checkpoint(self, entry: Entry, timeout: float) -> None:
+        """Checkpoint a paused container and leave it paused."""
+        began = time.time()
+        try:
+            self._engine.create_checkpoint(entry.id, entry.checkpoint, timeout)
+        except EngineTimeoutError:
+            raise
+        except EngineError as error:
+            cause = self._host.dump_error(entry.id, began)
+            if not cause:
+                raise
+            raise EngineError(f"CRIU could not checkpoint it: {cause}", error.hint) from error
+
+    def images(self, entry: Entry) -> str:
+        """Return where Docker keeps the images."""
+        return checkpoint_directory(self._facts, entry.id, entry.checkpoint)
+
+    def restore(self, entry: Entry, timeout: float) -> None:
+        """Start it from its checkpoint, again while containerd's memory of the drain is in the way.
+
+        That this returns does not prove that a checkpoint was used.
+        """
+        attempt = 0
+        while True:
+            try:
+                self._engine.start(entry.id, timeout, checkpoint=entry.checkpoint)
+            except DrainerError as error:
+                attempt += 1
+                if CONTENT_CLASH not in error.message or attempt > CLASH_RETRIES:
+                    raise
+                self._sleep(CLASH_PAUSE)
+            else:
+                return
+
+    def tidy(self, entry: Entry) -> None:
+        """Remove containerd's copies of the checkpoint."""
+        self._host.remove_restore_copy(self.images(entry))
+
+    def delete(self, entry: Entry) -> None:
+        """Delete its checkpoint, complete or not; no error when there is none."""
+        self._engine.delete_checkpoint(entry.id, entry.checkpoint)

@@ -1,0 +1,71 @@
+"""The runtime route: runc makes the checkpoint, and a plain start of Docker's restores it."""
+
+from pathlib import Path
+
+from drainer.engine.base import Engine
+from drainer.errors import DrainerError, EngineError, EngineTimeoutError, EngineUnavailableError
+from drainer.manifest import Entry
+from drainer.runtime.base import Order, Place, Runtime
+
+CHECKPOINTS = "checkpoints"
+"""Below the state directory; in it a directory for each drain, in that one for each container."""
+
+
+class RuntimeCarrier:
+    """`drainer.carriers.base.Carrier` through runc.
+
+    A restore needs the runtime's window to be open.
+    """
+
+    def __init__(self, engine: Engine, runtime: Runtime, state: Path) -> None:
+        """Keep checkpoints below the state directory `state`."""
+        self._engine = engine
+        self._runtime = runtime
+        self._checkpoints = state / CHECKPOINTS
+
+    def checkpoint(self, entry: Entry, timeout: float) -> None:
+        """Checkpoint a paused container and leave it paused."""
+        place = self._place(entry)
+        self._runtime.checkpoint(entry.id, entry.runtime_root, place, entry.criu_options, timeout)
+
+    def images(self, entry: Entry) -> str:
+        """Return the directory of its images."""
+        return str(self._place(entry).images)
+
+    def restore(self, entry: Entry, timeout: float) -> None:
+        """Order its restore, and start it.
+
+        The order stays until `tidy`, so that a restore that outlasts `timeout` can end.
+        """
+        self._runtime.lay_out(
+            Order(
+                container=entry.id,
+                root=entry.runtime_root,
+                place=self._place(entry),
+                seconds=timeout,
+                criu=entry.criu_options,
+                macs={a.ipv4: a.mac for a in entry.addresses if a.ipv4 and a.mac},
+            )
+        )
+        try:
+            self._engine.start(entry.id, timeout)
+        except (EngineTimeoutError, EngineUnavailableError):
+            raise
+        except DrainerError as error:
+            if not self._runtime.take_back(entry.id, entry.runtime_root):
+                raise EngineError(f"the stand-in was not reached: {error.message}") from error
+            cause = self._runtime.restore_error(self._place(entry))
+            if not cause:
+                raise
+            raise EngineError(cause) from error
+
+    def tidy(self, entry: Entry) -> None:
+        """Take the order back."""
+        self._runtime.take_back(entry.id, entry.runtime_root)
+
+    def delete(self, entry: Entry) -> None:
+        """Delete its checkpoint, complete or not; no error when there is none."""
+        self._runtime.delete(self._place(entry))
+
+    def _place(self, entry: Entry) -> Place:
+        return Place(self._checkpoints / entry.checkpoint / entry.id)

@@ -1,0 +1,227 @@
+"""What the stand-in runs in place of runc for one container that is to be restored.
+
+`agent.py DIRECTORY RUNC ARGUMENT...` is a call that was meant for runc; `agent.py DIRECTORY` is
+the hook that runc runs at CRIU's `setup-namespaces`. DIRECTORY is named after the container and
+holds what the two and drainer tell each other:
+
+    order.json   from drainer: what to restore; becomes taken.json when the restore is begun
+    pid          the host pid of the restored first process, from the hook
+    release      a FIFO, by which the hook is told to go on (`go`) or to give up (`no`)
+    restore.pid  the pid of `runc restore`
+    started      the engine has asked for the start: its network is laid
+    status       the exit status of `runc restore`
+
+An engine starts a container by `create`, lays its network by the pid that it gets, and calls
+`start`. A restore gets there in one go, so it is begun at `create`, held by the hook as soon as
+there is a network namespace, and let go at `start`.
+
+Standard library only, and little of it: every call waits for the interpreter to start.
+"""
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+
+POLL = 0.005
+"""Seconds between two looks at a file that another process writes."""
+
+STOP_PATIENCE = 30.0
+"""Seconds that `kill` and `delete` wait for a restore that was told to give up."""
+
+DEFAULT_CONFIGURATION = "/etc/criu/runc.conf"
+ANNOTATION = "org.criu.config"
+"""Names CRIU's configuration file for one container (runc criu_linux.go)."""
+
+
+class Call:
+    """A command line that was meant for runc."""
+
+    def __init__(self, runc: str, arguments: list[str]) -> None:
+        self.runc = runc
+        self.arguments = arguments
+        verbs = (place for place, word in enumerate(arguments) if word in VERBS)
+        place = next(verbs, len(arguments))
+        self.verb = arguments[place] if place < len(arguments) else ""
+        self.shared = arguments[:place]
+        """The options before the verb."""
+
+    def value(self, option: str) -> str:
+        """Return an option's value, from `--option value` or `--option=value`; empty without."""
+        for place, word in enumerate(self.arguments):
+            if word == option:
+                return self.arguments[place + 1]
+            if word.startswith(f"{option}="):
+                return word.partition("=")[2]
+        return ""
+
+    def hand_on(self) -> int:
+        """Become the real runc."""
+        os.execv(self.runc, [self.runc, *self.arguments])  # noqa: S606 - it is the point
+
+
+def put(path: Path, text: str) -> None:
+    """Write a file that others see whole or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
+
+
+def got(path: Path) -> str:
+    """Read a file; empty while it is not there."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def create(directory: Path, call: Call) -> int:
+    """Begin the restore; return when the container has its namespaces, as `runc create` does."""
+    try:
+        (directory / "order.json").rename(directory / "taken.json")
+    except FileNotFoundError:
+        return call.hand_on()
+    order = json.loads((directory / "taken.json").read_text())
+    bundle = Path(call.value("--bundle"))
+    _open_gate(Path(call.value("--root")) / directory.name)
+    _rewrite(bundle / "config.json", directory, order)
+    os.mkfifo(directory / "release", 0o600)
+    command = [call.runc, *call.shared, "restore", "--detach", "--no-subreaper"]
+    command += ["--image-path", order["images"], "--work-path", order["work"]]
+    command += ["--no-pivot"] if "--no-pivot" in call.arguments else []
+    command += ["--bundle", str(bundle), directory.name]
+    if not os.fork():
+        _restore(directory, command)
+    end = time.monotonic() + order["seconds"]
+    while time.monotonic() < end:
+        pid, status = got(directory / "pid"), got(directory / "status")
+        if pid:
+            put(Path(call.value("--pid-file")), pid)
+            return 0
+        if status:
+            return int(status) or 1
+        time.sleep(POLL)
+    _give_up(directory)
+    return 1
+
+
+def _open_gate(state: Path) -> None:
+    """Remove the directory that would have made a `create` by runc itself fail."""
+    try:
+        state.rmdir()
+    except FileNotFoundError:
+        return
+
+
+def _rewrite(file: Path, directory: Path, order: dict[str, list[str]]) -> None:
+    """Add the hook to a bundle's configuration, and CRIU's options for this container."""
+    spec = json.loads(file.read_text())
+    hooks = spec.get("hooks") or {}
+    own = {"path": sys.executable, "args": [sys.executable, "-I", "-S", __file__, str(directory)]}
+    hooks["createRuntime"] = [*(hooks.get("createRuntime") or []), own]
+    spec["hooks"] = hooks
+    if order["criu"]:
+        annotations = spec.get("annotations") or {}
+        known = annotations.get(ANNOTATION, DEFAULT_CONFIGURATION)
+        text = got(Path(known)) if known else ""
+        put(directory / "criu.conf", "\n".join((text, *order["criu"], "")))
+        annotations[ANNOTATION] = str(directory / "criu.conf")
+        spec["annotations"] = annotations
+    put(file, json.dumps(spec))
+
+
+def _restore(directory: Path, command: list[str]) -> None:
+    """Run `runc restore` in a session of its own, note its end, and end."""
+    os.setsid()
+    restore = os.fork()
+    if not restore:
+        os.execv(command[0], command)  # noqa: S606 - in a child of its own
+    put(directory / "restore.pid", str(restore))
+    _, status = os.waitpid(restore, 0)
+    put(directory / "status", str(os.waitstatus_to_exitcode(status)))
+    os._exit(0)
+
+
+def start(directory: Path, call: Call) -> int:
+    """Let the restore go on; return how it ended."""
+    if not (directory / "taken.json").exists():
+        return call.hand_on()
+    order = json.loads((directory / "taken.json").read_text())
+    put(directory / "started", "")
+    _tell(directory, "go")
+    end = time.monotonic() + order["seconds"]
+    while time.monotonic() < end:
+        status = got(directory / "status")
+        if status:
+            return abs(int(status))
+        time.sleep(POLL)
+    _give_up(directory)
+    return 1
+
+
+def _tell(directory: Path, word: str) -> None:
+    """Tell the hook, if it waits."""
+    try:
+        fifo = os.open(directory / "release", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return
+    os.write(fifo, word.encode())
+    os.close(fifo)
+
+
+def stop(directory: Path, call: Call) -> int:
+    """End a restore that is still under way, then do what runc was told."""
+    if (directory / "taken.json").exists() and not got(directory / "status"):
+        _tell(directory, "no")
+        end = time.monotonic() + STOP_PATIENCE
+        while not got(directory / "status") and time.monotonic() < end:
+            time.sleep(POLL)
+        if not got(directory / "status"):
+            _give_up(directory)
+    return call.hand_on()
+
+
+def _give_up(directory: Path) -> None:
+    """Kill a restore that does not end, and what it has made of the container."""
+    for pid in (got(directory / "restore.pid"), _first_process(directory)):
+        if pid:
+            try:
+                os.kill(int(pid), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def _first_process(directory: Path) -> str:
+    """Return the pid of the container's first process, if it is still that one."""
+    pid = got(directory / "pid")
+    return pid if pid and directory.name in got(Path(f"/proc/{pid}/cgroup")) else ""
+
+
+def hook(directory: Path) -> int:
+    """Hold the restore until the engine has laid the network."""
+    order = json.loads((directory / "taken.json").read_text())
+    pid = json.load(sys.stdin)["pid"]
+    fifo = os.open(directory / "release", os.O_RDWR | os.O_NONBLOCK)
+    put(directory / "pid", str(pid))
+    ready, _, _ = select.select([fifo], [], [], order["seconds"])
+    return 0 if ready and os.read(fifo, 2) == b"go" else 1
+
+
+VERBS = {"create": create, "start": start, "kill": stop, "delete": stop}
+
+
+def main(arguments: list[str]) -> int:
+    """Play one part; return runc's exit status."""
+    directory = Path(arguments[0])
+    os.umask(0o077)
+    if len(arguments) == 1:
+        return hook(directory)
+    call = Call(arguments[1], arguments[2:])
+    return VERBS[call.verb](directory, call) if call.verb in VERBS else call.hand_on()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

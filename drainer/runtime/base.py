@@ -1,0 +1,87 @@
+"""What drainer asks of the runtime."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one checkpoint is: CRIU's images in one directory, its logs in another."""
+
+    path: Path
+
+    @property
+    def images(self) -> Path:
+        """The images, and what runc keeps with them."""
+        return self.path / "images"
+
+    @property
+    def work(self) -> Path:
+        """The logs of runc and CRIU."""
+        return self.path / "work"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One restore that is asked for."""
+
+    container: str
+    """The container's full id."""
+    root: str
+    """runc's `--root` for it."""
+    place: Place
+    seconds: float
+    """How long each of its steps may take."""
+    criu: Sequence[str] = ()
+    """Lines for CRIU's configuration file."""
+    macs: Mapping[str, str] = field(default_factory=dict)
+    """The hardware address that it had, by IPv4 address."""
+
+
+class Runtime(Protocol):
+    """runc, and the stand-in that turns an engine's start into a restore.
+
+    Every method is safe to call from several threads at once.
+    """
+
+    def checkpoint(
+        self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
+    ) -> None:
+        """Checkpoint a paused container into `place`, which must not exist; leave it paused.
+
+        `timeout` is in seconds. Raises `RuntimeRefusedError` with CRIU's reason,
+        `EngineTimeoutError` when it takes longer; then it goes on.
+        """
+
+    def sweep(self) -> int:
+        """Remove what a drainer that died has left of stand-ins and orders; return how many.
+
+        A restore that is still under way is left alone. Never raises.
+        """
+
+    def window(self) -> AbstractContextManager[None]:
+        """Let the stand-in take runc's calls while the block runs.
+
+        Raises `StorageError` when it cannot be put in place.
+        """
+
+    def lay_out(self, order: Order) -> None:
+        """Have the container's next start restore it, and fail if the stand-in is not reached.
+
+        Raises `StorageError`.
+        """
+
+    def take_back(self, container: str, root: str) -> bool:
+        """Forget an order, obeyed or not; tell whether the stand-in was reached. Never raises."""
+
+    def restore_error(self, place: Place) -> str:
+        """Read from CRIU's log why a restore failed; empty if unknown."""
+
+    def delete(self, place: Place) -> None:
+        """Delete a checkpoint, complete or not; no error when there is none.
+
+        Raises `StorageError`.
+        """

@@ -1,0 +1,89 @@
+"""A runtime in memory, to go with `FakeEngine`, for tests and rehearsals."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from drainer.engine.fake import FakeEngine
+from drainer.errors import ContainerGoneError, RuntimeRefusedError
+from drainer.runtime.base import Order, Place
+
+
+class FakeRuntime:
+    """Implements `drainer.runtime.base.Runtime` over a `FakeEngine`.
+
+    Its calls are among the engine's, and can be scripted like them: `dump`, `open_window`,
+    `close_window`, `lay_out`, `take_back`, `delete_dump`.
+    """
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.engine = engine
+        self.orders: list[Order] = []
+        """Every restore that was ever ordered."""
+        self.restore_errors: dict[str, str] = {}
+        """What CRIU's log tells of a failed restore, by container id."""
+
+    def checkpoint(
+        self,
+        container: str,
+        root: str,  # noqa: ARG002 - there is no runc
+        place: Place,
+        criu: Sequence[str],  # noqa: ARG002 - nor CRIU
+        timeout: float,  # noqa: ARG002 - it takes no time
+    ) -> None:
+        """Keep what the container has in memory."""
+        with self.engine.runtime_call("dump", container) as daemon:
+            if not daemon.find(container).container.running:
+                raise RuntimeRefusedError("CRIU could not checkpoint it: no such process")
+            daemon.dump(container, _name(place))
+
+    def sweep(self) -> int:
+        """Forget every order, and that the stand-in is in place."""
+        with self.engine.runtime_call("sweep") as daemon:
+            left = int(daemon.stand_in)
+            daemon.stand_in = False
+            for box in daemon.boxes.values():
+                box.order = ""
+            return left
+
+    @contextmanager
+    def window(self) -> Iterator[None]:
+        """Put the stand-in in place while the block runs."""
+        with self.engine.runtime_call("open_window") as daemon:
+            daemon.stand_in = True
+        try:
+            yield
+        finally:
+            with self.engine.runtime_call("close_window") as daemon:
+                daemon.stand_in = False
+
+    def lay_out(self, order: Order) -> None:
+        """Have the container's next start restore it."""
+        with self.engine.runtime_call("lay_out", order.container) as daemon:
+            self.orders.append(order)
+            daemon.find(order.container).order = _name(order.place)
+
+    def take_back(self, container: str, root: str) -> bool:  # noqa: ARG002 - there is no runc
+        """Forget an order; tell whether the stand-in was reached."""
+        with (
+            suppress(ContainerGoneError),
+            self.engine.runtime_call("take_back", container) as daemon,
+        ):
+            box = daemon.find(container)
+            box.order = ""
+            return box.reached
+        return False
+
+    def restore_error(self, place: Place) -> str:
+        """Return the container's entry in `restore_errors`."""
+        return self.restore_errors.get(place.path.name, "")
+
+    def delete(self, place: Place) -> None:
+        """Forget what was kept."""
+        with self.engine.runtime_call("delete_dump", place.path.name) as daemon:
+            for box in daemon.boxes.values():
+                if box.container.id == place.path.name:
+                    box.dumps.pop(_name(place), None)
+
+
+def _name(place: Place) -> str:
+    return place.path.parent.name

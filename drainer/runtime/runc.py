@@ -1,0 +1,166 @@
+"""The real runtime: runc of this host."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
+from drainer.host.criu_log import first_error
+from drainer.runtime import stand_in
+from drainer.runtime.base import Order, Place
+from drainer.text import printable
+
+FLAGS = ("file-locks", "tcp-established", "ext-unix-sk", "link-remap")
+"""Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
+
+_LOG_LIMIT = 4 << 20
+
+
+class Runc:
+    """`drainer.runtime.base.Runtime` with this host's runc."""
+
+    def __init__(
+        self, runc: str, stand_in_path: str, search_path: str, orders: Path = stand_in.ORDERS
+    ) -> None:
+        """Know the real runc, where its stand-in goes (`HostFacts`), and the PATH of both."""
+        self._runc = runc
+        self._stand_in = stand_in_path
+        self._search_path = search_path
+        self._orders = orders
+
+    def checkpoint(
+        self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
+    ) -> None:
+        """Checkpoint a paused container into `place`, which must not exist; leave it paused."""
+        try:
+            place.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (place.path, place.images, place.work):
+                directory.mkdir(mode=0o700)
+            configuration = place.work / "criu.conf"
+            lines = [line for line in criu if line not in FLAGS]
+            configuration.write_text("\n".join((*lines, "")))
+        except OSError as error:
+            raise _storage(place.path, error) from error
+        command = [
+            *(self._runc, "--root", root, "--log", str(place.work / "runc.log")),
+            *("--log-format", "json", "checkpoint", "--leave-running"),
+            *("--image-path", str(place.images), "--work-path", str(place.work)),
+            *(f"--{line}" for line in criu if line in FLAGS),
+            container,
+        ]
+        # What runc does not set CRIU takes from this file (criu/config.c).
+        environment = {**os.environ, "CRIU_CONFIG_FILE": str(configuration)}
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,
+                umask=0o077,
+            )
+        except OSError as error:
+            raise RuntimeRefusedError(f"{self._runc} cannot be run: {error.strerror}") from error
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            # Killing it could leave CRIU's own code in the container's processes.
+            raise EngineTimeoutError(f"runc has not ended within {timeout:g} s") from error
+        if status:
+            cause = first_error(_text(place.work / "dump.log")) or _last_message(place)
+            raise RuntimeRefusedError(f"CRIU could not checkpoint it: {printable(cause)}")
+
+    def sweep(self) -> int:
+        """Remove what a drainer that died has left of stand-ins and orders; return how many."""
+        return stand_in.sweep(self._search_path, self._orders)
+
+    def window(self) -> AbstractContextManager[None]:
+        """Let the stand-in take runc's calls while the block runs."""
+        return stand_in.in_place(self._stand_in, self._runc, self._orders)
+
+    def lay_out(self, order: Order) -> None:
+        """Have the container's next start restore it, and fail if the stand-in is not reached.
+
+        Where the container's state will be there is a directory already, and that alone makes
+        `create` by runc itself fail (runc libcontainer/factory_linux.go Create). The stand-in
+        removes it.
+        """
+        directory = self._orders / order.container
+        content = {
+            "images": str(order.place.images),
+            "work": str(order.place.work),
+            "seconds": order.seconds,
+            "criu": list(order.criu),
+            "macs": dict(order.macs),
+        }
+        try:
+            shutil.rmtree(directory, ignore_errors=True)
+            state = Path(order.root)
+            state.mkdir(mode=0o711, parents=True, exist_ok=True)
+            (state / order.container).mkdir(mode=0o700, exist_ok=True)
+            directory.mkdir(mode=0o700)
+            new = directory / "order.json.new"
+            new.write_text(json.dumps(content))
+            new.replace(directory / "order.json")
+        except OSError as error:
+            raise _storage(directory, error) from error
+
+    def take_back(self, container: str, root: str) -> bool:
+        """Forget an order, obeyed or not; tell whether the stand-in was reached."""
+        directory = self._orders / container
+        reached = (directory / "taken.json").exists()
+        shutil.rmtree(directory, ignore_errors=True)
+        if not reached and root:
+            try:
+                # Only if it is empty: what is not may be the state of a container.
+                (Path(root) / container).rmdir()
+            except OSError:
+                return reached
+        return reached
+
+    def restore_error(self, place: Place) -> str:
+        """Read from CRIU's log why a restore failed."""
+        return printable(first_error(_text(place.work / "restore.log")))
+
+    def delete(self, place: Place) -> None:
+        """Delete a checkpoint, complete or not; no error when there is none."""
+        try:
+            shutil.rmtree(place.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _storage(place.path, error) from error
+        try:
+            place.path.parent.rmdir()
+        except OSError:
+            return
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(_LOG_LIMIT).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _last_message(place: Place) -> str:
+    """Return runc's last words."""
+    for line in reversed(_text(place.work / "runc.log").splitlines()):
+        try:
+            return str(json.loads(line)["msg"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return "runc has not said why"
+
+
+def _storage(path: Path, error: OSError) -> StorageError:
+    where = printable(str(error.filename or path))
+    return StorageError(
+        f"{where}: {error.strerror}", "look whether the file system is full or read-only"
+    )

@@ -1,0 +1,194 @@
+"""The stand-in for runc: where it goes, what it is, and that it goes away again.
+
+containerd's shim looks runc up in its PATH at each call (go-runc command_linux.go), so a file of
+that name in an earlier directory of the PATH takes the calls: nothing is mounted, configured or
+restarted. It is a script of the shell's own commands, so that a call that is not about a pending
+restore costs a shell's start and nothing more, and becomes the real runc by `exec`, with the same
+arguments, files, signals and exit status.
+"""
+
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shlex import quote
+
+from drainer.errors import StorageError
+from drainer.text import printable
+
+ORDERS = Path("/run/drainer/restores")
+"""A directory for each container whose restore is asked for; gone after a reboot, as /run is."""
+
+NAME = "runc"
+AGENT = Path(__file__).with_name("agent.py")
+
+_FIRST_LINES = "#!/bin/sh\n# drainer stands in for runc while it restores containers.\n"
+_TEMPORARY = ".drainer-runc-"
+
+# A container's id is the only argument of hexadecimal digits alone that names a directory there.
+# When the drainer that put this in place is no more and no restore is under way, it removes itself.
+_SCRIPT = """\
+for word; do
+    case $word in
+    *[!0-9a-f]* | "") ;;
+    *) [ -d {orders}/"$word" ] && exec {python} -I -S {agent} {orders}/"$word" {runc} "$@" ;;
+    esac
+done
+if ! [ -d {orders} ] || ! [ -d /proc/{pid} ]; then
+    busy=
+    for order in {orders}/*; do
+        [ -d "$order" ] && busy=1
+    done
+    [ "$busy" ] || rm -f {path}
+fi
+exec {runc} "$@"
+"""
+
+
+def find(search_path: str) -> tuple[str, str]:
+    """Return the runc that is found in `search_path`, and where a stand-in would come before it.
+
+    Each is empty if there is none. A directory serves if programs of root's can be put there and
+    run from there, and nobody else can put anything there.
+    """
+    place = ""
+    for directory in filter(None, search_path.split(":")):
+        file = Path(directory, NAME)
+        if is_own(file):
+            place = place or str(file)
+        elif os.access(file, os.X_OK) and file.is_file():
+            runc = file.resolve()
+            return str(file), "" if Path(place).parent.resolve() == runc.parent else place
+        elif not place and _serves(Path(directory)):
+            place = str(file)
+    return "", place
+
+
+def _serves(directory: Path) -> bool:
+    try:
+        found, system = directory.stat(), os.statvfs(directory)
+    except OSError:
+        return False
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    unfit = system.f_flag & (os.ST_RDONLY | os.ST_NOEXEC)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not others and not unfit
+
+
+def is_own(file: Path) -> bool:
+    """Tell whether a file is a stand-in of drainer's."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    with os.fdopen(descriptor, "rb") as opened:
+        regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        return regular and opened.read(len(_FIRST_LINES)) == _FIRST_LINES.encode()
+
+
+def script(path: str, runc: str, orders: Path = ORDERS, agent: Path = AGENT) -> str:
+    """Return the stand-in's text, to be put at `path` before the real `runc`."""
+    return _FIRST_LINES + _SCRIPT.format(
+        orders=quote(str(orders)),
+        python=quote(sys.executable),
+        agent=quote(str(agent)),
+        runc=quote(runc),
+        path=quote(path),
+        pid=os.getpid(),
+    )
+
+
+@contextmanager
+def in_place(path: str, runc: str, orders: Path = ORDERS) -> Iterator[None]:
+    """Let the stand-in take runc's calls while the block runs.
+
+    Raises `StorageError` when it cannot be put there.
+    """
+    try:
+        _make_orders(orders)
+        _put(Path(path), script(path, runc, orders))
+    except OSError as error:
+        where = printable(str(error.filename or path))
+        raise StorageError(
+            f"the stand-in for runc cannot be put in place: {where}: {error.strerror}",
+            "look whether the file system is full or read-only",
+        ) from error
+    try:
+        yield
+    finally:
+        remove(Path(path))
+
+
+def _make_orders(orders: Path) -> None:
+    orders.parent.mkdir(mode=0o700, exist_ok=True)
+    orders.mkdir(mode=0o700, exist_ok=True)
+    for directory in (orders.parent, orders):
+        found = directory.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise StorageError(
+                f"{printable(str(directory))}: not a directory of root's", "remove it"
+            )
+        directory.chmod(0o700)
+
+
+def _put(path: Path, text: str) -> None:
+    """Put a new file in place at once, over nothing but a former stand-in."""
+    if os.path.lexists(path) and not is_own(path):
+        raise StorageError(
+            f"{printable(str(path))} has come to be since the host was examined",
+            "run `drainer plan` to see which runc is used now",
+        )
+    descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            os.fchmod(descriptor, 0o755)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def remove(path: Path) -> bool:
+    """Remove a stand-in; leave anything else alone. Tell whether there was one."""
+    if not is_own(path):
+        return False
+    with suppress(OSError):
+        path.unlink()
+        return True
+    return False
+
+
+def sweep(search_path: str, orders: Path = ORDERS) -> int:
+    """Remove what a drainer that died has left of its stand-ins and orders; return how many.
+
+    A restore that is still under way is left alone, and so is the stand-in with it.
+    """
+    count = 0
+    for order in _directories(orders):
+        under_way = (order / "taken.json").exists() and not (order / "status").exists()
+        if not under_way:
+            shutil.rmtree(order, ignore_errors=True)
+            count += 1
+    if any(_directories(orders)):
+        return count
+    for directory in filter(None, search_path.split(":")):
+        count += remove(Path(directory, NAME))
+        for left in _temporary(Path(directory)):
+            with suppress(OSError):
+                left.unlink()
+    return count
+
+
+def _directories(orders: Path) -> tuple[Path, ...]:
+    try:
+        return tuple(p for p in orders.iterdir() if p.is_dir() and not p.is_symlink())
+    except OSError:
+        return ()
+
+
+def _temporary(directory: Path) -> tuple[Path, ...]:
+    return tuple(directory.glob(f"{_TEMPORARY}*"))
