@@ -86,7 +86,7 @@ def create(directory: Path, call: Call) -> int:
         return call.hand_on()
     order = json.loads((directory / "taken.json").read_text())
     bundle = Path(call.value("--bundle"))
-    _open_gate(Path(call.value("--root")) / directory.name)
+    _open_gate(Path(order["gate"]))
     _rewrite(bundle / "config.json", directory, order)
     os.mkfifo(directory / "release", 0o600)
     command = [call.runc, *call.shared, "restore", "--detach", "--no-subreaper"]
@@ -108,10 +108,10 @@ def create(directory: Path, call: Call) -> int:
     return 1
 
 
-def _open_gate(state: Path) -> None:
+def _open_gate(gate: Path) -> None:
     """Remove the directory that would have made a `create` by runc itself fail."""
     try:
-        state.rmdir()
+        gate.rmdir()
     except FileNotFoundError:
         return
 

@@ -86,12 +86,14 @@ class Runc:
     def lay_out(self, order: Order) -> None:
         """Have the container's next start restore it, and fail if the stand-in is not reached.
 
-        Where the container's state will be there is a directory already, and that alone makes
-        `create` by runc itself fail (runc libcontainer/factory_linux.go Create). The stand-in
+        The gate: where the container's state will be there is a directory already, and that alone
+        makes `create` by runc itself fail (runc libcontainer/factory_linux.go Create). The stand-in
         removes it.
         """
         directory = self._orders / order.container
+        gate = Path(order.root, order.container)
         content = {
+            "gate": str(gate),
             "images": str(order.place.images),
             "work": str(order.place.work),
             "seconds": order.seconds,
@@ -100,9 +102,8 @@ class Runc:
         }
         try:
             shutil.rmtree(directory, ignore_errors=True)
-            state = Path(order.root)
-            state.mkdir(mode=0o711, parents=True, exist_ok=True)
-            (state / order.container).mkdir(mode=0o700, exist_ok=True)
+            gate.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+            gate.mkdir(mode=0o700, exist_ok=True)
             directory.mkdir(mode=0o700)
             new = directory / "order.json.new"
             new.write_text(json.dumps(content))

@@ -7,6 +7,7 @@ restore costs a shell's start and nothing more, and becomes the real runc by `ex
 arguments, files, signals and exit status.
 """
 
+import json
 import os
 import shutil
 import stat
@@ -120,6 +121,9 @@ def in_place(path: str, runc: str, orders: Path = ORDERS) -> Iterator[None]:
         yield
     finally:
         remove(Path(path))
+        with suppress(OSError):
+            orders.rmdir()
+            orders.parent.rmdir()
 
 
 def _make_orders(orders: Path) -> None:
@@ -171,6 +175,7 @@ def sweep(search_path: str, orders: Path = ORDERS) -> int:
     for order in _directories(orders):
         under_way = (order / "taken.json").exists() and not (order / "status").exists()
         if not under_way:
+            _open_gate(order)
             shutil.rmtree(order, ignore_errors=True)
             count += 1
     if any(_directories(orders)):
@@ -181,6 +186,12 @@ def sweep(search_path: str, orders: Path = ORDERS) -> int:
             with suppress(OSError):
                 left.unlink()
     return count
+
+
+def _open_gate(order: Path) -> None:
+    """Let an order's container be started again, if the stand-in has not seen to that."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        Path(json.loads((order / "order.json").read_text())["gate"]).rmdir()
 
 
 def _directories(orders: Path) -> tuple[Path, ...]:

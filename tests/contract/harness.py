@@ -5,14 +5,22 @@ Every container counts, and prints each number. The count is what a restore must
 
 import itertools
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 from typing import Protocol
 
 from drainer.engine.base import Engine
 from drainer.engine.docker import DockerEngine
 from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineTimeoutError
+from drainer.host import containerd
+from drainer.host.procfs import Proc
 from drainer.model import Container, RestartPolicy
+from drainer.runtime import bundle, stand_in
+from drainer.runtime.base import Runtime
+from drainer.runtime.fake import FakeRuntime
+from drainer.runtime.runc import Runc
 
 IMAGE = "lab/busybox"
 COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done"
@@ -22,6 +30,9 @@ PATIENCE = 240.0
 
 class Harness(Protocol):
     engine: Engine
+    runtime: Runtime
+    state: Path
+    """Where checkpoints of runc's may be kept."""
     patience: float
     """Limit in seconds for checkpoints and starts that should succeed."""
 
@@ -43,6 +54,9 @@ class Harness(Protocol):
     def hurry(self, method: str, container: str) -> float:
         """Return a limit in seconds that the next such call cannot meet."""
 
+    def root(self, container: str) -> str:
+        """Return runc's `--root` for a running container."""
+
     def close(self) -> None:
         """Remove every container."""
 
@@ -53,6 +67,8 @@ class FakeHarness:
     def __init__(self) -> None:
         self.docker = FakeEngine()
         self.engine: Engine = self.docker
+        self.runtime: Runtime = FakeRuntime(self.docker)
+        self.state = Path("/nowhere")
         self._numbers = itertools.count(1)
         self._last: dict[str, int] = {}
 
@@ -87,6 +103,9 @@ class FakeHarness:
         self.docker.script(method, container, error=EngineTimeoutError("late"), takes_effect=True)
         return 0.01
 
+    def root(self, container: str) -> str:
+        return f"/nowhere/{container}"
+
     def close(self) -> None:
         pass
 
@@ -98,12 +117,18 @@ class DockerHarness:
 
     def __init__(self) -> None:
         self.engine: Engine = DockerEngine()
+        search_path = containerd.search_path(Proc())
+        self.runtime: Runtime = Runc(*stand_in.find(search_path), search_path)
+        self._state = tempfile.TemporaryDirectory()
+        self.state = Path(self._state.name)
+        # Later Dockers restore no container with a network of its own.
+        restores_all = int(self.engine.facts().version.partition(".")[0]) < 28
+        self._network = [] if restores_all else ["--network=host"]
         self._made: list[str] = []
 
     def create(self, policy: str = "no", join: str = "") -> str:
         arguments = ["run", "--detach", f"--restart={policy}"]
-        if join:
-            arguments.append(f"--network=container:{join}")
+        arguments += [f"--network=container:{join}"] if join else self._network
         identity = _docker(*arguments, IMAGE, "sh", "-c", COUNT)
         self._made.append(identity)
         self.advance(identity)
@@ -130,7 +155,11 @@ class DockerHarness:
         del method, container
         return 0.01
 
+    def root(self, container: str) -> str:
+        return bundle.options(container).root
+
     def close(self) -> None:
+        self._state.cleanup()
         # While a checkpoint is under way Docker cannot remove its container.
         deadline = time.monotonic() + PATIENCE
         left = self._made[::-1]

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from tests.guest.suites import route, set_up
 from tests.lab.host import Host
 from tests.lab.workloads import (
+    NUMBERS,
     Workload,
     nginx,
     number_log,
@@ -25,6 +27,10 @@ PORT = 9001
 WEB = 8080
 KEYS = 200
 
+_HEALTH = "--health-interval 2s --health-timeout 60s"
+_LIMITS = "--memory 64m --cpus 0.5 --read-only --user 1000 --cap-drop ALL"
+NETWORK = "docker network create --ipv6 --subnet 10.77.0.0/24 --subnet fd77::/64 backend"
+
 CARRIED = (
     redis("redis", "--restart always"),
     nginx("web", WEB, "--restart unless-stopped"),
@@ -35,17 +41,22 @@ CARRIED = (
     numbers("user", "--network container:provider --restart always"),
     numbers("frozen", "--restart always"),
     numbers("unconfined", "--security-opt seccomp=unconfined"),
+    numbers("withinit", "--init --restart always"),
+    numbers("host", "--network host"),
+    numbers("none", "--network none"),
+    numbers("fixed", "--network backend --ip 10.77.0.77 --ip6 fd77::77"),
+    numbers("dynamic", "--network backend --network-alias other"),
+    Workload("checked", "lab/redis", "", f"--health-cmd 'redis-cli ping' {_HEALTH} -v data:/data"),
+    Workload("limited", "lab/busybox", f"sh -c '{NUMBERS}'", f"{_LIMITS} --tmpfs /scratch"),
 )
 SKIPPED = (
     Workload("terminal", "lab/busybox", "sh", "-t -i --restart always"),
     Workload("temporary", "lab/busybox", "sleep 100000", "--rm"),
-    Workload("withinit", "lab/busybox", "sleep 100000", "--init --restart always"),
     numbers("optout", "--label drainer.enable=false --restart unless-stopped"),
 )
 REASONS = {
     "terminal": "tty",
     "temporary": "auto_remove",
-    "withinit": "init_process",
     "optout": "opted_out",
 }
 
@@ -55,6 +66,7 @@ class Story:
     """What was seen before, during and after the reboot."""
 
     host: Host
+    suite: str
     policies: dict[str, str] = field(default_factory=dict)
     token: str = ""
     count: int = 0
@@ -64,14 +76,12 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(module_host: Host) -> Story:
+def story(module_host: Host, suite: str) -> Story:
     host = module_host
-    story = Story(host)
-    refused = host.run("drainer plan", 60, check=False)
-    assert refused.status == 13
-    assert "drainer install --experimental" in refused.stderr
-    host.run("drainer install --enable --experimental", 60)
-    host.run("systemctl restart docker", 120)
+    story = Story(host, suite)
+    assert "No container is running." in host.output("drainer plan", 60)
+    set_up(host, suite)
+    host.run(NETWORK, 60)
     start_all(host, CARRIED + SKIPPED)
     host.run(f"for i in $(seq {KEYS}); do echo set key$i value$i; done | {REDIS}", 60)
     host.wait_until(f"{PSQL} -c 'create table t as select 42 as answer'", 120)
@@ -99,6 +109,13 @@ def _json(host: Host, command: str) -> dict[str, Any]:
 def test_the_plan_says_what_is_carried_and_what_not(story: Story) -> None:
     verdicts = {name: entry["verdict"] for name, entry in story.plan.items()}
     assert verdicts == {w.name: "carry" for w in CARRIED} | {w.name: "skip" for w in SKIPPED}
+
+
+def test_each_goes_by_the_route_that_suits_it(story: Story) -> None:
+    planned = {w.name: story.plan[w.name]["route"] for w in CARRIED}
+    usual = dict.fromkeys(planned, route(story.suite))
+    assert planned == usual | {"withinit": "runtime"}
+    assert {n: story.status[n]["route"] for n in planned} == planned
 
 
 @pytest.mark.parametrize(("name", "reason"), REASONS.items())
@@ -138,7 +155,10 @@ def test_nginx_answers_on_its_published_port(story: Story) -> None:
     assert "nginx" in page.lower()
 
 
-@pytest.mark.parametrize("name", ["numbers", "provider", "user"])
+RESTARTED = ["numbers", "provider", "user", "withinit", "host", "none", "fixed", "dynamic"]
+
+
+@pytest.mark.parametrize("name", [*RESTARTED, "limited"])
 def test_the_log_has_no_gap_no_repetition_and_no_restart(story: Story, name: str) -> None:
     story.host.run("sleep 2")
     log = number_log(story.host, name)
@@ -166,12 +186,32 @@ def test_the_user_shares_its_provider_s_network(story: Story) -> None:
 
 
 def test_skipped_ones_with_a_policy_run_as_docker_started_them(story: Story) -> None:
-    assert {"terminal", "withinit", "optout"} <= running(story.host)
+    assert {"terminal", "optout"} <= running(story.host)
     log = number_log(story.host, "optout")
     assert log.count(1) == 2
 
 
+def test_a_restored_container_can_be_worked_with(story: Story) -> None:
+    host = story.host
+    assert host.output("docker exec withinit echo hello", 60) == "hello"
+    host.run("docker exec dynamic ping -c 1 -w 20 fixed", 60)
+    host.run("docker exec fixed ping -c 1 -w 20 other", 60)
+    health = "docker inspect -f '{{.State.Health.Status}}' checked | grep healthy"
+    assert host.wait_until(health, 120) == "healthy"
+    group = host.output("cat /proc/$(docker inspect -f '{{.State.Pid}}' limited)/cgroup")
+    limit = host.output(f"cat /sys/fs/cgroup{group.rpartition(':')[2]}/memory.max")
+    assert int(limit) == 64 << 20
+
+
+def test_a_fixed_address_is_as_before(story: Story) -> None:
+    seen = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.GlobalIPv6Address}}{{end}}"
+    assert story.host.output(f"docker inspect -f '{seen}' fixed") == "10.77.0.77 fd77::77"
+
+
 def test_nothing_is_left_behind(story: Story) -> None:
+    assert story.host.output("find /usr/local/sbin /run/drainer -mindepth 1 || true") == ""
+    assert story.host.output("find /var/lib/drainer/checkpoints -mindepth 1 || true") == ""
+    assert story.host.output("pgrep -l 'criu|runc' || true") == ""
     assert story.host.output("ls -d /tmp/ctrd-checkpoint* 2>/dev/null || true") == ""
     checkpoints = "find /var/lib/docker/containers/*/checkpoints -mindepth 1 -maxdepth 1"
     assert story.host.output(f"{checkpoints} 2>/dev/null || true") == ""

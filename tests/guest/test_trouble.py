@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.guest.suites import images, set_up
 from tests.lab.host import Host
 from tests.lab.workloads import Workload, number_log, numbers, policies, running, start_all
 
@@ -21,8 +22,8 @@ WORKLOADS = (
 
 
 @pytest.fixture(scope="module")
-def host(module_host: Host) -> Host:
-    module_host.run("drainer install --enable --experimental && systemctl restart docker", 180)
+def host(module_host: Host, suite: str) -> Host:
+    set_up(module_host, suite)
     start_all(module_host, WORKLOADS)
     return module_host
 
@@ -30,11 +31,6 @@ def host(module_host: Host) -> Host:
 def _states(host: Host) -> dict[str, dict[str, Any]]:
     document = json.loads(host.output("drainer status --json", 60))
     return {e["name"]: e for e in document["manifest"]["entries"]}
-
-
-def _checkpoint(host: Host, name: str) -> str:
-    container = host.output(f"docker inspect -f '{{{{.Id}}}}' {name}")
-    return host.output(f"ls -d /var/lib/docker/containers/{container}/checkpoints/drainer-*")
 
 
 def test_a_failed_dump_leaves_the_container_running_untouched(host: Host) -> None:
@@ -63,13 +59,13 @@ def test_a_second_drain_carries_on_and_says_so(host: Host) -> None:
     assert states["good"]["restart_policy"] == {"name": "always", "max_retries": 0}
 
 
-def test_damaged_images_lead_to_a_cold_start_and_a_clear_report(host: Host) -> None:
+def test_damaged_images_lead_to_a_cold_start_and_a_clear_report(host: Host, suite: str) -> None:
     # One that only CRIU can find, and one that drainer finds before it asks for a restore.
     host.run(
-        f"dd if=/dev/zero of={_checkpoint(host, 'damaged')}/core-1.img bs=1 seek=20 count=100"
+        f"dd if=/dev/zero of={images(host, suite, 'damaged')}/core-1.img bs=1 seek=20 count=100"
         " conv=notrunc status=none"
     )
-    host.run(f"truncate -s 0 {_checkpoint(host, 'cut')}/pages-1.img")
+    host.run(f"truncate -s 0 {images(host, suite, 'cut')}/pages-1.img")
     host.reboot(timeout=900)
     states = _states(host)
     assert states["good"]["state"] == "restored"
@@ -79,7 +75,7 @@ def test_damaged_images_lead_to_a_cold_start_and_a_clear_report(host: Host) -> N
     assert "pages-1.img" in states["cut"]["detail"]
     for name in ("damaged", "cut"):
         assert states[name]["checkpoint_state"] == "unusable"
-        assert _checkpoint(host, name)
+        assert images(host, suite, name)
         assert number_log(host, name).count(1) == 2
     log = number_log(host, "good")
     assert log == list(range(1, len(log) + 1))

@@ -2,6 +2,7 @@
 
 import json
 
+from tests.guest.suites import set_up
 from tests.lab.host import Host
 from tests.lab.workloads import number_log, numbers, policies, running, start_all
 
@@ -9,9 +10,9 @@ NAMES = tuple(f"n{number:02}" for number in range(20))
 POLICIES = ("no", "always", "unless-stopped", "on-failure")
 
 
-def test_twenty_containers_survive_one_reboot(module_host: Host) -> None:
+def test_twenty_containers_survive_one_reboot(module_host: Host, suite: str) -> None:
     host = module_host
-    host.run("drainer install --enable --experimental && systemctl restart docker", 180)
+    set_up(host, suite)
     start_all(host, tuple(numbers(n, f"--restart {POLICIES[i % 4]}") for i, n in enumerate(NAMES)))
     before = policies(host)
     host.reboot(timeout=1100)

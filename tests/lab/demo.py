@@ -146,7 +146,7 @@ def show(before: Seen, after: Seen, entries: dict[str, dict[str, str]]) -> bool:
 
 def main() -> None:
     """Tell the story."""
-    suite = sys.argv[1] if len(sys.argv) > 1 else "trixie"
+    suite = sys.argv[1] if len(sys.argv) > 1 else "forky"
     image = with_drainer(build.image(suite), CHECKOUT)
     with start(image) as host:
         well = story(host)
@@ -156,8 +156,8 @@ def main() -> None:
 
 def story(host: Host) -> bool:
     """Install, start programs, reboot, compare."""
-    typed(host, "drainer install --enable --experimental")
-    typed(host, "systemctl restart docker")
+    typed(host, "docker version --format 'Docker {{.Server.Version}}'")
+    typed(host, "drainer install --enable")
     tell("")
     with step("starting redis, a python service, nginx and two more"):
         start_all(host, WORKLOADS)
