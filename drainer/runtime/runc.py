@@ -17,6 +17,9 @@ from drainer.text import printable
 FLAGS = ("file-locks", "tcp-established", "ext-unix-sk", "link-remap")
 """Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
 
+RESTORE_ONLY = ("mntns-compat-mode",)
+"""Options that CRIU refuses at a dump."""
+
 _LOG_LIMIT = 4 << 20
 
 
@@ -41,7 +44,7 @@ class Runc:
             for directory in (place.path, place.images, place.work):
                 directory.mkdir(mode=0o700)
             configuration = place.work / "criu.conf"
-            lines = [line for line in criu if line not in FLAGS]
+            lines = [line for line in criu if line not in (*FLAGS, *RESTORE_ONLY)]
             configuration.write_text("\n".join((*lines, "")))
         except OSError as error:
             raise _storage(place.path, error) from error
@@ -101,7 +104,6 @@ class Runc:
             "macs": dict(order.macs),
         }
         try:
-            shutil.rmtree(directory, ignore_errors=True)
             gate.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             gate.mkdir(mode=0o700, exist_ok=True)
             directory.mkdir(mode=0o700)
@@ -115,6 +117,8 @@ class Runc:
         """Forget an order, obeyed or not; tell whether the stand-in was reached."""
         directory = self._orders / container
         reached = (directory / "taken.json").exists()
+        if stand_in.under_way(directory):
+            return reached
         shutil.rmtree(directory, ignore_errors=True)
         if not reached and root:
             try:

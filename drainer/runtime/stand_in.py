@@ -42,7 +42,7 @@ done
 if ! [ -d {orders} ] || ! [ -d /proc/{pid} ]; then
     busy=
     for order in {orders}/*; do
-        [ -d "$order" ] && busy=1
+        [ -e "$order/taken.json" ] && ! [ -e "$order/status" ] && busy=1
     done
     [ "$busy" ] || rm -f {path}
 fi
@@ -120,7 +120,9 @@ def in_place(path: str, runc: str, orders: Path = ORDERS) -> Iterator[None]:
     try:
         yield
     finally:
-        remove(Path(path))
+        # A restore that is under way still has to be told from a start.
+        if not any(map(under_way, _directories(orders))):
+            remove(Path(path))
         with suppress(OSError):
             orders.rmdir()
             orders.parent.rmdir()
@@ -166,6 +168,11 @@ def remove(path: Path) -> bool:
     return False
 
 
+def under_way(order: Path) -> bool:
+    """Tell whether the restore that an order asked for has begun and not ended."""
+    return (order / "taken.json").exists() and not (order / "status").exists()
+
+
 def sweep(search_path: str, orders: Path = ORDERS) -> int:
     """Remove what a drainer that died has left of its stand-ins and orders; return how many.
 
@@ -173,8 +180,7 @@ def sweep(search_path: str, orders: Path = ORDERS) -> int:
     """
     count = 0
     for order in _directories(orders):
-        under_way = (order / "taken.json").exists() and not (order / "status").exists()
-        if not under_way:
+        if not under_way(order):
             _open_gate(order)
             shutil.rmtree(order, ignore_errors=True)
             count += 1
