@@ -146,6 +146,10 @@ class ProcessFacts:
     """Open deleted regular files larger than CRIU's ghost limit of 1 MiB."""
     shm_outside: tuple[str, ...] = ()
     """Files in use in a /dev/shm that is not the container's own."""
+    no_new_privileges: bool = False
+    """Whether one of them was started with `no-new-privileges`."""
+    linked_sources: tuple[str, ...] = ()
+    """Sources of bind mounts whose last component is a symbolic link."""
     runtime: str = ""
     """How containerd's shim calls the container's runtime: a bare name, which it looks up in its
     PATH at each call, or a path; empty when the shim's bundle was not found."""
@@ -163,6 +167,8 @@ class HostFacts:
     cgroup_version: int = 2
     criu: str = ""
     """CRIU's version such as `4.1.1`; empty when there is none in containerd's PATH."""
+    criu_package: str = ""
+    """The version of Debian's package with which CRIU came; empty when it is none."""
     criu_problem: str = ""
     """The line with which `criu check` refused; empty when it passed."""
     criu_features: tuple[str, ...] = ()
