@@ -1,0 +1,247 @@
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.runtime.machine import ID, OTHER, Machine, alive, machine_with_window, until
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    with machine_with_window(tmp_path) as machine:
+        yield machine
+
+
+def file(machine: Machine, name: str) -> str:
+    try:
+        return (machine.order / name).read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def test_a_start_is_a_restore_held_until_the_network_is_laid(machine: Machine) -> None:
+    machine.lay_out()
+    assert machine.create() == 0
+    pid = (machine.bundle / "init.pid").read_text()
+    assert pid == file(machine, "restore.pid")  # the fake runc names itself
+    assert alive(int(pid))
+    assert (file(machine, "status"), (machine.order / "started").exists()) == ("", False)
+    assert not (machine.order / "order.json").exists()
+    assert machine.call("start") == 0
+    assert file(machine, "status") == "0"
+    assert (machine.order / "started").exists()
+    assert not alive(int(pid))
+    assert machine.verbs == ["restore"]
+    assert machine.runc.take_back(ID, str(machine.root))
+    assert not machine.order.exists()
+
+
+def test_the_restore_is_told_what_create_was_told(machine: Machine) -> None:
+    machine.lay_out()
+    create = machine.begin(
+        *("create", "--bundle", str(machine.bundle), "--no-pivot"),
+        f"--pid-file={machine.bundle / 'init.pid'}",
+    )
+    assert create.wait(10) == 0
+    assert machine.call("start") == 0
+    shared = machine.command("x")[1:-2]
+    assert machine.calls == [
+        [
+            *(*shared, "restore", "--detach", "--no-subreaper"),
+            *("--image-path", str(machine.place.images), "--work-path", str(machine.place.work)),
+            *("--no-pivot", "--bundle", str(machine.bundle), ID),
+        ]
+    ]
+
+
+def test_the_gate_is_opened_at_create(machine: Machine) -> None:
+    machine.lay_out()
+    assert (machine.root / ID).is_dir()
+    machine.plan(refuse=1)
+    assert machine.create() == 1
+    assert (machine.root / ID).is_dir()  # the fake runc could make its own
+    assert machine.runc.take_back(ID, str(machine.root))
+
+
+@pytest.mark.parametrize("status", [1, 3])
+def test_a_restore_that_fails_before_the_hook_makes_create_fail(
+    machine: Machine, status: int
+) -> None:
+    machine.lay_out()
+    machine.plan(refuse=status)
+    assert machine.create() == status
+    assert file(machine, "status") == str(status)
+    assert not (machine.bundle / "init.pid").exists()
+    assert machine.call("delete", "--force") == 0
+    assert machine.verbs == ["restore", "delete"]
+
+
+def test_a_restore_that_ends_well_without_its_hook_makes_create_fail(machine: Machine) -> None:
+    machine.lay_out()
+    machine.plan(refuse=0)
+    assert machine.create() == 1
+
+
+def test_a_restore_that_fails_after_its_release_makes_start_fail(machine: Machine) -> None:
+    machine.lay_out()
+    machine.plan(status=1, after=0.1)
+    assert machine.create() == 0
+    assert machine.call("start") == 1
+    assert file(machine, "status") == "1"
+
+
+def test_a_restore_that_is_killed_makes_start_fail(machine: Machine) -> None:
+    machine.lay_out()
+    assert machine.create() == 0
+    os.kill(int(file(machine, "restore.pid")), signal.SIGKILL)
+    assert machine.call("start") == signal.SIGKILL
+    assert file(machine, "status") == "-9"
+
+
+def test_a_runc_that_cannot_be_run_makes_create_fail(machine: Machine) -> None:
+    machine.lay_out()
+    machine.file.unlink()
+    assert machine.create() == 1
+
+
+def test_what_the_engine_has_configured_is_kept(machine: Machine) -> None:
+    own = machine.here / "own"
+    docker = {"path": "/bin/sh", "args": ["sh", "-c", f"cat > '{own}'"], "timeout": 5}
+    spec = {
+        "hostname": "ä",
+        "hooks": {"prestart": [{"path": "/p"}], "createRuntime": [docker]},
+        "annotations": {"a": "b"},
+    }
+    machine.configure(spec)
+    machine.lay_out()
+    assert machine.create() == 0
+    found = machine.spec
+    added = found["hooks"]["createRuntime"].pop()
+    assert found == spec
+    assert Path(added["args"][0]).is_absolute()
+    assert added["args"][-1] == str(machine.order)
+    assert json.loads(own.read_text())["id"] == ID
+    assert machine.call("start") == 0
+
+
+@pytest.mark.parametrize("spec", [{"hooks": None}, {"hooks": {"createRuntime": None}}])
+def test_hooks_may_be_null(machine: Machine, spec: dict[str, object]) -> None:
+    machine.configure({**spec, "annotations": None})
+    machine.lay_out(criu=["file-locks"])
+    assert machine.create() == 0
+    assert machine.call("start") == 0
+
+
+@pytest.mark.parametrize("known", ["file", "missing", "empty"])
+def test_criu_gets_the_hosts_file_and_the_containers_lines(machine: Machine, known: str) -> None:
+    named = machine.here / "criu.conf"
+    if known == "file":
+        named.write_text("ghost-limit 9\n# end")
+    annotation = "" if known == "empty" else str(named)
+    machine.configure({"annotations": {"org.criu.config": annotation, "a": "b"}})
+    machine.lay_out(criu=["tcp-close", "skip-in-flight"])
+    assert machine.create() == 0
+    lines = file(machine, "criu.conf").splitlines()
+    assert list(filter(None, lines)) == [
+        *(["ghost-limit 9", "# end"] if known == "file" else []),
+        *("tcp-close", "skip-in-flight"),
+    ]
+    assert machine.spec["annotations"] == {
+        "a": "b",
+        "org.criu.config": str(machine.order / "criu.conf"),
+    }
+    assert machine.call("start") == 0
+
+
+def test_without_lines_for_criu_its_configuration_is_not_touched(machine: Machine) -> None:
+    machine.configure({"annotations": {"org.criu.config": "/x"}})
+    machine.lay_out()
+    assert machine.create() == 0
+    assert machine.spec["annotations"] == {"org.criu.config": "/x"}
+    assert not (machine.order / "criu.conf").exists()
+    assert machine.call("start") == 0
+
+
+def test_an_order_is_obeyed_once(machine: Machine) -> None:
+    machine.lay_out()
+    machine.plan(refuse=1)
+    assert machine.create() == 1
+    assert machine.call("delete", "--force") == 0
+    assert machine.create() == 0
+    assert machine.verbs == ["restore", "delete", "create"]
+
+
+@pytest.mark.parametrize("verb", ["delete", "kill"])
+def test_delete_and_kill_end_a_restore_that_waits(machine: Machine, verb: str) -> None:
+    machine.lay_out()
+    assert machine.create() == 0
+    begin = time.monotonic()
+    (machine.here / "status").write_text("4")
+    assert machine.call(verb) == 4
+    assert time.monotonic() - begin < 5
+    assert (machine.here / "hook-failed").exists()
+    assert file(machine, "status") == "1"
+    assert machine.verbs == ["restore", verb]
+
+
+def test_kill_waits_for_a_restore_that_was_let_go(machine: Machine) -> None:
+    machine.lay_out()
+    machine.plan(after=0.3)
+    assert machine.create() == 0
+    start = machine.begin("start")
+    until((machine.order / "started").exists)
+    until(lambda: not alive_hook(machine))
+    assert machine.call("kill") == 0
+    assert (start.wait(10), file(machine, "status")) == (0, "0")
+
+
+def alive_hook(machine: Machine) -> bool:
+    """Tell whether the hook waits: only then the FIFO has a reader."""
+    try:
+        os.close(os.open(machine.order / "release", os.O_WRONLY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
+def test_a_hook_that_nobody_releases_ends(machine: Machine) -> None:
+    machine.lay_out(1.0)
+    assert machine.create() == 0
+    until(lambda: file(machine, "status"))
+    assert (machine.here / "hook-failed").exists()
+    assert machine.call("start") == 1
+
+
+@pytest.mark.parametrize("held", ["before", "after"])
+def test_a_restore_that_never_ends_is_given_up(machine: Machine, held: str) -> None:
+    machine.lay_out(0.2 if held == "before" else 1.0)
+    machine.plan(**{held: 60})
+    begin = time.monotonic()
+    if held == "before":
+        assert machine.create() == 1
+    else:
+        assert machine.create() == 0
+        assert machine.call("start") == 1
+    assert time.monotonic() - begin < 5
+    until(lambda: not alive(int(file(machine, "restore.pid"))))
+    until(lambda: file(machine, "status") == "-9")
+
+
+def test_other_calls_and_other_containers_go_to_runc(machine: Machine) -> None:
+    machine.lay_out()
+    (machine.here / "status").write_text("6")
+    assert machine.call("state") == 6
+    assert machine.call("start") == 6  # nothing has begun
+    assert machine.call("kill", "--all") == 6
+    command = machine.command("create")
+    assert subprocess.run([*command[:-1], OTHER], check=False).returncode == 6
+    assert subprocess.run([machine.path, ID], check=False).returncode == 6
+    assert subprocess.run([machine.path, "--version"], check=False).returncode == 6
+    assert machine.calls[0] == machine.command("state")[1:]
+    assert machine.calls[-2:] == [[ID], ["--version"]]
+    assert (machine.order / "order.json").exists()
