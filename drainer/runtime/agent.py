@@ -40,8 +40,9 @@ ANNOTATION = "org.criu.config"
 class Call:
     """A command line that was meant for runc."""
 
-    def __init__(self, runc: str, arguments: list[str]) -> None:
+    def __init__(self, runc: str, arguments: list[str], umask: int) -> None:
         self.runc = runc
+        self.umask = umask
         self.arguments = arguments
         verbs = (place for place, word in enumerate(arguments) if word in VERBS)
         place = next(verbs, len(arguments))
@@ -60,7 +61,15 @@ class Call:
 
     def hand_on(self) -> int:
         """Become the real runc."""
-        os.execv(self.runc, [self.runc, *self.arguments])  # noqa: S606 - it is the point
+        return become([self.runc, *self.arguments], self.umask)
+
+
+def become(command: list[str], umask: int) -> int:
+    """Become another program, with the umask and the signals that this one was called with."""
+    os.umask(umask)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores them
+        signal.signal(number, signal.SIG_DFL)
+    os.execv(command[0], command)  # noqa: S606 - it is the point
 
 
 def put(path: Path, text: str) -> None:
@@ -94,7 +103,7 @@ def create(directory: Path, call: Call) -> int:
     command += ["--no-pivot"] if "--no-pivot" in call.arguments else []
     command += ["--bundle", str(bundle), directory.name]
     if not os.fork():
-        _restore(directory, command)
+        _restore(directory, command, call.umask)
     end = time.monotonic() + order["seconds"]
     while time.monotonic() < end:
         pid, status = got(directory / "pid"), got(directory / "status")
@@ -133,12 +142,12 @@ def _rewrite(file: Path, directory: Path, order: dict[str, list[str]]) -> None:
     put(file, json.dumps(spec))
 
 
-def _restore(directory: Path, command: list[str]) -> None:
+def _restore(directory: Path, command: list[str], umask: int) -> None:
     """Run `runc restore` in a session of its own, note its end, and end."""
     os.setsid()
     restore = os.fork()
     if not restore:
-        os.execv(command[0], command)  # noqa: S606 - in a child of its own
+        become(command, umask)
     put(directory / "restore.pid", str(restore))
     _, status = os.waitpid(restore, 0)
     put(directory / "status", str(os.waitstatus_to_exitcode(status)))
@@ -216,10 +225,10 @@ VERBS = {"create": create, "start": start, "kill": stop, "delete": stop}
 def main(arguments: list[str]) -> int:
     """Play one part; return runc's exit status."""
     directory = Path(arguments[0])
-    os.umask(0o077)
+    umask = os.umask(0o077)
     if len(arguments) == 1:
         return hook(directory)
-    call = Call(arguments[1], arguments[2:])
+    call = Call(arguments[1], arguments[2:], umask)
     return VERBS[call.verb](directory, call) if call.verb in VERBS else call.hand_on()
 
 

@@ -245,3 +245,18 @@ def test_other_calls_and_other_containers_go_to_runc(machine: Machine) -> None:
     assert machine.calls[0] == machine.command("state")[1:]
     assert machine.calls[-2:] == [[ID], ["--version"]]
     assert (machine.order / "order.json").exists()
+
+
+@pytest.mark.parametrize("verb", ["create", "restore"])
+def test_runc_gets_the_umask_and_the_signals_that_it_would_have_had(
+    machine: Machine, verb: str
+) -> None:
+    machine.lay_out()
+    if verb == "create":
+        (machine.order / "order.json").rename(machine.order / "taken.json")
+    pid_file = str(machine.bundle / "init.pid")
+    command = machine.command("create", "--bundle", str(machine.bundle), "--pid-file", pid_file)
+    subprocess.run(command, umask=0o026, check=True)
+    assert machine.verbs == [verb]
+    assert (machine.here / "umask").read_text() == "0026\n"
+    assert int((machine.here / "ignored").read_text().split()[1], 16) == 0
