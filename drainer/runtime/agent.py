@@ -93,15 +93,16 @@ def create(directory: Path, call: Call) -> int:
         (directory / "order.json").rename(directory / "taken.json")
     except FileNotFoundError:
         return call.hand_on()
-    order = json.loads((directory / "taken.json").read_text())
-    bundle = Path(call.value("--bundle"))
-    _open_gate(Path(call.value("--root")) / directory.name)
-    _rewrite(bundle / "config.json", directory, order)
-    os.mkfifo(directory / "release", 0o600)
-    command = [call.runc, *call.shared, "restore", "--detach", "--no-subreaper"]
-    command += ["--image-path", order["images"], "--work-path", order["work"]]
-    command += ["--no-pivot"] if "--no-pivot" in call.arguments else []
-    command += ["--bundle", str(bundle), directory.name]
+    try:
+        order = json.loads((directory / "taken.json").read_text())
+        bundle = Path(call.value("--bundle"))
+        _open_gate(Path(call.value("--root")) / directory.name)
+        _rewrite(bundle / "config.json", directory, order)
+        os.mkfifo(directory / "release", 0o600)
+        command = _command(directory, call, order)
+    except BaseException:
+        put(directory / "status", "1")  # nobody is to wait for what was never begun
+        raise
     if not os.fork():
         _restore(directory, command, call.umask)
     end = time.monotonic() + order["seconds"]
@@ -115,6 +116,14 @@ def create(directory: Path, call: Call) -> int:
         time.sleep(POLL)
     _give_up(directory)
     return 1
+
+
+def _command(directory: Path, call: Call, order: dict[str, str]) -> list[str]:
+    """Return what runc is to do instead of what it was told."""
+    command = [call.runc, *call.shared, "restore", "--detach", "--no-subreaper"]
+    command += ["--image-path", order["images"], "--work-path", order["work"]]
+    command += ["--no-pivot"] if "--no-pivot" in call.arguments else []
+    return [*command, "--bundle", call.value("--bundle"), directory.name]
 
 
 def _open_gate(state: Path) -> None:

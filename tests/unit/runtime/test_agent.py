@@ -260,3 +260,25 @@ def test_runc_gets_the_umask_and_the_signals_that_it_would_have_had(
     assert machine.verbs == [verb]
     assert (machine.here / "umask").read_text() == "0026\n"
     assert int((machine.here / "ignored").read_text().split()[1], 16) == 0
+
+
+def test_what_was_never_begun_is_not_waited_for(machine: Machine) -> None:
+    state = machine.root / ID / "state.json"
+    machine.lay_out()
+    state.write_text("{}")
+    assert machine.create() == 1
+    assert (file(machine, "status"), state.exists()) == ("1", True)
+    begin = time.monotonic()
+    assert machine.call("delete", "--force") == 0
+    assert time.monotonic() - begin < 5
+    assert machine.verbs == ["delete"]
+    assert machine.runc.sweep() == 2
+
+
+@pytest.mark.parametrize("broken", ["{", "[]", '{"hooks": 1}'])
+def test_a_bundle_that_cannot_be_read_makes_create_fail(machine: Machine, broken: str) -> None:
+    machine.lay_out()
+    (machine.bundle / "config.json").write_text(broken)
+    assert machine.create() == 1
+    assert file(machine, "status") == "1"
+    assert machine.calls == []
