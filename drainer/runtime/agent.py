@@ -37,6 +37,10 @@ ANNOTATION = "org.criu.config"
 """Names CRIU's configuration file for one container (runc criu_linux.go)."""
 
 
+VALUED = frozenset({"--root", "--log", "--log-format", "--criu", "--rootless"})
+"""runc's options before the verb whose value is the next word (runc main.go)."""
+
+
 class Call:
     """A command line that was meant for runc."""
 
@@ -44,8 +48,9 @@ class Call:
         self.runc = runc
         self.umask = umask
         self.arguments = arguments
-        verbs = (place for place, word in enumerate(arguments) if word in VERBS)
-        place = next(verbs, len(arguments))
+        place = 0
+        while place < len(arguments) and arguments[place].startswith("-"):
+            place += 2 if arguments[place] in VALUED else 1
         self.verb = arguments[place] if place < len(arguments) else ""
         self.shared = arguments[:place]
         """The options before the verb."""

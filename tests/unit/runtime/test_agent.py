@@ -282,3 +282,21 @@ def test_a_bundle_that_cannot_be_read_makes_create_fail(machine: Machine, broken
     assert machine.create() == 1
     assert file(machine, "status") == "1"
     assert machine.calls == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["exec", ID, "kill", "1"],
+        ["--root", "start", "exec", "-d", ID, "delete"],
+        ["--debug", "--log=x", "update", ID, "start"],
+    ],
+)
+def test_a_word_further_back_is_not_the_verb(machine: Machine, words: list[str]) -> None:
+    machine.lay_out()
+    assert machine.create() == 0
+    subprocess.run([machine.path, *words], check=True)
+    assert machine.calls[1:] == [words]
+    assert not (machine.order / "started").exists()
+    assert file(machine, "status") == ""
+    assert machine.call("start") == 0
