@@ -191,16 +191,20 @@ def _tell(directory: Path, word: str) -> None:
         fifo = os.open(directory / "release", os.O_WRONLY | os.O_NONBLOCK)
     except OSError:
         return
-    os.write(fifo, word.encode())
-    os.close(fifo)
+    try:
+        os.write(fifo, word.encode())
+    except OSError:  # it has gone since
+        return
+    finally:
+        os.close(fifo)
 
 
 def stop(directory: Path, call: Call) -> int:
     """End a restore that is still under way, then do what runc was told."""
     if (directory / "taken.json").exists() and not got(directory / "status"):
-        _tell(directory, "no")
         end = time.monotonic() + STOP_PATIENCE
         while not got(directory / "status") and time.monotonic() < end:
+            _tell(directory, "no")  # again and again: the hook may be yet to come
             time.sleep(POLL)
         if not got(directory / "status"):
             _give_up(directory)

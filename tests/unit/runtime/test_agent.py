@@ -300,3 +300,16 @@ def test_a_word_further_back_is_not_the_verb(machine: Machine, words: list[str])
     assert not (machine.order / "started").exists()
     assert file(machine, "status") == ""
     assert machine.call("start") == 0
+
+
+def test_a_restore_whose_create_was_killed_is_ended_by_delete(machine: Machine) -> None:
+    machine.lay_out(20)
+    machine.plan(before=0.7)
+    create = machine.begin_create()
+    until(lambda: file(machine, "restore.pid"))
+    create.kill()
+    begin = time.monotonic()
+    assert machine.call("delete", "--force") == 0
+    assert time.monotonic() - begin < 5
+    assert (machine.here / "hook-failed").exists()
+    assert file(machine, "status") == "1"
