@@ -10,6 +10,7 @@ holds what the two and drainer tell each other:
     restore.pid  the pid of `runc restore`
     started      the engine has asked for the start: its network is laid
     status       the exit status of `runc restore`
+    over         runc itself has created the container since: its start is runc's, too
 
 An engine starts a container by `create`, lays its network by the pid that it gets, and calls
 `start`. A restore gets there in one go, so it is begun at `create`, held by the hook as soon as
@@ -97,6 +98,7 @@ def create(directory: Path, call: Call) -> int:
     try:
         (directory / "order.json").rename(directory / "taken.json")
     except FileNotFoundError:
+        put(directory / "over", "")
         return call.hand_on()
     try:
         order = json.loads((directory / "taken.json").read_text())
@@ -170,7 +172,7 @@ def _restore(directory: Path, command: list[str], umask: int) -> None:
 
 def start(directory: Path, call: Call) -> int:
     """Let the restore go on; return how it ended."""
-    if not (directory / "taken.json").exists():
+    if not (directory / "taken.json").exists() or (directory / "over").exists():
         return call.hand_on()
     order = json.loads((directory / "taken.json").read_text())
     put(directory / "started", "")

@@ -313,3 +313,21 @@ def test_a_restore_whose_create_was_killed_is_ended_by_delete(machine: Machine) 
     assert time.monotonic() - begin < 5
     assert (machine.here / "hook-failed").exists()
     assert file(machine, "status") == "1"
+
+
+@pytest.mark.parametrize("restored", [True, False])
+def test_what_runc_has_created_since_is_started_by_runc(machine: Machine, restored: bool) -> None:
+    machine.lay_out()
+    if restored:
+        assert machine.create() == 0
+        assert machine.call("start") == 0
+    else:
+        machine.plan(refuse=1)
+        assert machine.create() == 1
+    (machine.here / "status").write_text("9")
+    assert machine.call("delete") == 9
+    assert machine.create() == 9
+    assert machine.call("start") == 9
+    assert machine.call("kill") == 9
+    assert machine.verbs == ["restore", "delete", "create", "start", "kill"]
+    assert machine.runc.take_back(ID, str(machine.root))
