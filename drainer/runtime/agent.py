@@ -98,7 +98,8 @@ def create(directory: Path, call: Call) -> int:
     try:
         (directory / "order.json").rename(directory / "taken.json")
     except FileNotFoundError:
-        put(directory / "over", "")
+        if (directory / "taken.json").exists():
+            put(directory / "over", "")
         return call.hand_on()
     try:
         order = json.loads((directory / "taken.json").read_text())

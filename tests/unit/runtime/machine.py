@@ -43,9 +43,6 @@ with open(here + "/plan.json") as file:
     plan = json.load(file)
 bundle, name = arguments[arguments.index("--bundle") + 1], arguments[-1]
 os.mkdir(arguments[arguments.index("--root") + 1] + "/" + name)
-if plan.get("child"):
-    with open(here + "/child", "w") as file:
-        file.write(str(subprocess.Popen(["sleep", "60"]).pid))
 time.sleep(plan.get("before", 0))
 if "refuse" in plan:
     sys.exit(plan["refuse"])

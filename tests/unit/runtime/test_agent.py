@@ -2,12 +2,14 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from drainer.runtime.stand_in import AGENT
 from tests.unit.runtime.machine import ID, OTHER, Machine, alive, machine_with_window, until
 
 
@@ -210,26 +212,32 @@ def alive_hook(machine: Machine) -> bool:
 
 
 def test_a_hook_that_nobody_releases_ends(machine: Machine) -> None:
-    machine.lay_out(1.0)
-    assert machine.create() == 0
-    until(lambda: file(machine, "status"))
-    assert (machine.here / "hook-failed").exists()
-    assert machine.call("start") == 1
+    machine.order.mkdir()
+    (machine.order / "taken.json").write_text('{"seconds": 0.2}')
+    os.mkfifo(machine.order / "release")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", AGENT, machine.order],
+        input=b'{"pid": 4711}',
+        env={},
+        check=False,
+    )
+    assert (done.returncode, file(machine, "pid")) == (1, "4711")
 
 
 @pytest.mark.parametrize("held", ["before", "after"])
 def test_a_restore_that_never_ends_is_given_up(machine: Machine, held: str) -> None:
-    machine.lay_out(0.2 if held == "before" else 1.0)
+    machine.lay_out(0.2 if held == "before" else 20)
     machine.plan(**{held: 60})
     begin = time.monotonic()
     if held == "before":
         assert machine.create() == 1
     else:
         assert machine.create() == 0
+        (machine.order / "taken.json").write_text('{"seconds": 0.2}')
         assert machine.call("start") == 1
     assert time.monotonic() - begin < 5
-    until(lambda: not alive(int(file(machine, "restore.pid"))))
     until(lambda: file(machine, "status") == "-9")
+    assert not alive(int(file(machine, "restore.pid")))
 
 
 def test_other_calls_and_other_containers_go_to_runc(machine: Machine) -> None:
@@ -331,3 +339,14 @@ def test_what_runc_has_created_since_is_started_by_runc(machine: Machine, restor
     assert machine.call("kill") == 9
     assert machine.verbs == ["restore", "delete", "create", "start", "kill"]
     assert machine.runc.take_back(ID, str(machine.root))
+
+
+def test_an_order_that_is_being_laid_out_stays_one(machine: Machine) -> None:
+    machine.lay_out()
+    (machine.order / "order.json").rename(machine.order / "order.json.new")
+    (machine.here / "status").write_text("1")  # the gate is shut
+    assert machine.create() == 1
+    (machine.order / "order.json.new").rename(machine.order / "order.json")
+    assert machine.create() == 0
+    assert machine.call("start") == 0
+    assert machine.verbs == ["create", "restore"]

@@ -1,6 +1,5 @@
 import json
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -107,13 +106,11 @@ def test_a_runc_that_is_gone_is_a_refusal(machine: Machine) -> None:
 
 def test_a_checkpoint_that_takes_too_long_goes_on(machine: Machine) -> None:
     machine.plan(sleep=0.6)
-    begin = time.monotonic()
     with (
         pytest.warns(ResourceWarning, match="still running"),
         pytest.raises(EngineTimeoutError, match=r"0\.1 s"),
     ):
         checkpoint(machine, timeout=0.1)
-    assert time.monotonic() - begin < 0.5
     assert not (machine.here / "ended").exists()
     until((machine.here / "ended").exists)
 

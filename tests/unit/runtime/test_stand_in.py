@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -187,6 +188,21 @@ def test_the_process_is_the_same_and_gets_the_signals(machine: Machine) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.stdout.read() == b"got\n"
     assert process.returncode == 5
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_any_shell_will_do(machine: Machine, shell: str) -> None:
+    program = shutil.which(shell)
+    if not program:
+        pytest.skip(f"there is no {shell}")
+    start = [program, "sh"] if shell == "busybox" else [program]
+    arguments = ["--", "a b", "", "\n", ID, "-x"]
+    subprocess.run([*start, machine.path, *arguments], check=True)
+    assert machine.calls == [arguments]
+    machine.lay_out()
+    create = machine.command("create", "--bundle", str(machine.bundle), "--pid-file", "/dev/null")
+    machine.plan(refuse=3)
+    assert subprocess.run([*start, *create], check=False).returncode == 3
 
 
 def test_a_runc_that_is_replaced_meanwhile_is_used_from_then_on(machine: Machine) -> None:
