@@ -35,8 +35,8 @@ class Order:
     place: Place
     seconds: float
     """How long each of its steps may take."""
-    criu: Sequence[str] = ()
-    """Lines for CRIU's configuration file."""
+    flags: Sequence[str] = ()
+    """Options of `runc restore`, without dashes."""
     macs: Mapping[str, str] = field(default_factory=dict)
     """The hardware address that it had, by IPv4 address."""
 
