@@ -1,0 +1,1 @@
+"""What stands in for runc while a resume is under way. Standard library only."""
