@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from drainer.engine.fake_network import FakeNetworks, given_back
 from drainer.errors import ContainerGoneError, EngineError
-from drainer.model import Container, EngineFacts
+from drainer.model import Address, Container, EngineFacts
 
 _CHECKPOINT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -61,6 +62,7 @@ class FakeDaemon:
         self.facts = facts
         self.boxes: dict[str, Box] = {}
         self.violations: list[str] = []
+        self._networks = FakeNetworks()
         self._moments = 0
         self._pids = 1000
 
@@ -68,6 +70,7 @@ class FakeDaemon:
         """Put a container there; one that runs is given a pid and a start time if it has none."""
         box = Box(container, checkpoint_size, memory=memory)
         self.boxes[container.id] = box
+        self._networks.learn(container.addresses)
         if container.running:
             box.set(
                 pid=container.pid or self._next_pid(),
@@ -115,6 +118,7 @@ class FakeDaemon:
             raise EngineError("container is marked for removal and cannot be started")
         try:
             self._join(container)
+            addresses = self._networks.allot(container.addresses, self._taken())
             box.stopped_by_hand = False
             memory = self._restore(box, checkpoint) if checkpoint else 0
         except EngineError as error:
@@ -133,6 +137,7 @@ class FakeDaemon:
             exit_code=0,
             restart_count=0,
             error="",
+            addresses=addresses,
         )
 
     def die(self, box: Box, exit_code: int) -> None:
@@ -147,6 +152,7 @@ class FakeDaemon:
             exec_sessions=0,
             exit_code=exit_code,
             finished_at=self._now(),
+            addresses=given_back(box.container.addresses),
         )
         if box.container.auto_remove:
             del self.boxes[box.container.id]
@@ -183,6 +189,9 @@ class FakeDaemon:
             self.start(box)
         except EngineError:
             return
+
+    def _taken(self) -> tuple[Address, ...]:
+        return tuple(address for box in self._running() for address in box.container.addresses)
 
     def _running(self) -> tuple[Box, ...]:
         return tuple(box for box in self.boxes.values() if box.container.running)
