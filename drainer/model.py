@@ -9,6 +9,8 @@ LABEL_ENABLE = "drainer.enable"
 
 LABEL_PLACEHOLDER = "drainer.placeholder"
 """Label of the containers that only hold addresses during a resume; drainer removes them."""
+PLACEHOLDER_PREFIX = "drainer-placeholder-"
+"""How their names begin: a label alone may come with an image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,8 +64,9 @@ class Engine(Protocol):
     def create_placeholder(self, image: str, network: str, name: str) -> str:
         """Create a container that only holds addresses of one network; return its id.
 
-        It has the label `LABEL_PLACEHOLDER`. `image` must be there; nothing of it is run when
-        the stand-in for runc knows of the container before it is started.
+        It has the label `LABEL_PLACEHOLDER`; `name` begins with `PLACEHOLDER_PREFIX`. `image` must
+        be there. Nothing of it is run if the stand-in for runc knows of the container before it is
+        started.
         """
 
     def remove(self, container: str) -> None:

@@ -21,6 +21,7 @@ from drainer.errors import (
 )
 from drainer.model import (
     LABEL_PLACEHOLDER,
+    PLACEHOLDER_PREFIX,
     Container,
     Endpoint,
     EngineFacts,
@@ -194,7 +195,7 @@ class DockerEngine:
 
     def placeholders(self) -> tuple[str, ...]:
         """List the ids of all placeholders, running or not."""
-        filters = json.dumps({"label": [LABEL_PLACEHOLDER]})
+        filters = json.dumps({"label": [LABEL_PLACEHOLDER], "name": [f"^/{PLACEHOLDER_PREFIX}"]})
         response = self._call("GET", "/containers/json", params={"all": "true", "filters": filters})
         return inspect.container_ids(_json(response))
 

@@ -14,6 +14,7 @@ from drainer.engine.fake_daemon import FakeCheckpoint, FakeDaemon
 from drainer.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drainer.model import (
     LABEL_PLACEHOLDER,
+    PLACEHOLDER_PREFIX,
     Address,
     Container,
     Endpoint,
@@ -207,7 +208,11 @@ class FakeEngine:
         """List the ids of all placeholders, running or not."""
         with self._call("placeholders"):
             found = (box.container for box in self._daemon.boxes.values())
-            return tuple(c.id for c in found if LABEL_PLACEHOLDER in c.labels)
+            return tuple(
+                c.id
+                for c in found
+                if LABEL_PLACEHOLDER in c.labels and c.name.startswith(PLACEHOLDER_PREFIX)
+            )
 
     @property
     def violations(self) -> tuple[str, ...]:

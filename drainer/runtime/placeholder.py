@@ -19,6 +19,7 @@ _CLONE_NEWNET = 0x40000000
 _SLEEP = "/bin/sleep"
 _ARP_IGNORE = "/proc/sys/net/ipv4/conf/all/arp_ignore"
 """8 answers for no address (Documentation/networking/ip-sysctl.rst)."""
+_MESSAGE_BYTES = 4096
 _END_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 _START_TIME = 19
@@ -37,8 +38,9 @@ def create(directory: Path, pid_file: Path) -> int:
         os.close(reading)
         _sleep(writing)
     os.close(writing)
-    with open(reading, "rb") as answer:
-        problem = answer.read().decode(errors="replace")
+    # Its end is the success of exec, which closes the pipe.
+    problem = os.read(reading, _MESSAGE_BYTES).decode(errors="replace")
+    os.close(reading)
     if problem:
         os.waitpid(child, 0)
         sys.stderr.write(f"placeholder: {problem}\n")
@@ -82,10 +84,7 @@ def _sleep(problem: int) -> None:
     """Become the sleeping process; never returns. `problem` closes when it is one."""
     try:
         os.setsid()
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.unshare(_CLONE_NEWNET):
-            code = ctypes.get_errno()
-            raise OSError(code, f"unshare: {os.strerror(code)}")
+        _unshare_network()
         # A peer that is back already must find nobody here rather than be refused.
         with suppress(OSError):
             Path(_ARP_IGNORE).write_text("8")
@@ -95,11 +94,19 @@ def _sleep(problem: int) -> None:
         for number in range(3):
             os.dup2(null, number)
         # A hundredth of an interpreter's memory.
-        os.execv(_SLEEP, ["sleep", "infinity"])
+        os.execv(_SLEEP, ["sleep", "infinity"])  # noqa: S606 - no shell is the point
     except OSError as error:
         os.write(problem, str(error).encode())
     finally:
         os._exit(1)
+
+
+def _unshare_network() -> None:
+    """Get a network namespace of one's own. `os.unshare` is new in Python 3.12."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNET):
+        code = ctypes.get_errno()
+        raise OSError(code, f"unshare: {os.strerror(code)}")
 
 
 def _wait(pid: int, started: int) -> None:

@@ -1,0 +1,211 @@
+"""Keep the dynamic addresses of containers that a resume starts, by holding them until their turn.
+
+Whatever goes wrong here costs an address and never a container: no error leaves this module.
+"""
+
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from drainer.addresses import MOST_PLACEHOLDERS, dealt, missing, wanted
+from drainer.engine.base import Engine
+from drainer.errors import DrainerError, EngineError
+from drainer.manifest import Entry
+from drainer.model import PLACEHOLDER_PREFIX, Endpoint
+from drainer.turns import Turns
+
+START_TIMEOUT = 60.0
+PARALLEL = 4
+"""Placeholders that are started or removed at once."""
+
+_Failure = (DrainerError, OSError)
+
+
+class AddressKeeper:
+    """Holds addresses with placeholders, and frees each when its owner is started.
+
+    `lay_out(id)` is called before a placeholder is started, so that the stand-in for runc knows
+    it; doing it twice is harmless. `take_back(id)` is called when the placeholder is gone. Both
+    may raise `DrainerError` or `OSError`. `stop` tells that there is no time to start more.
+
+    `prepare` and `finish` are called once each, from one thread; `turn` from many.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        lay_out: Callable[[str], None],
+        take_back: Callable[[str], None],
+        entries: Collection[Entry],
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Note what is wanted. Nothing is asked of Docker yet."""
+        self._engine = engine
+        self._lay_out = lay_out
+        self._take_back = take_back
+        self._stop = stop
+        self._images = tuple(dict.fromkeys(e.image for e in entries))
+        owners = [e.addresses for e in entries]
+        networks = sorted({a.network for e in entries for a in e.addresses})
+        self._wanted = {n: w for n in networks if (w := wanted(n, owners))}
+        self._made: dict[str, dict[str, Endpoint]] = {n: {} for n in self._wanted}
+        """What each placeholder holds, by network and id; guarded by the network's turn."""
+        self._turns = Turns(engine, self._wanted)
+        self._failures: list[str] = []
+        self._lock = threading.Lock()
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Sentences about what went wrong."""
+        with self._lock:
+            return tuple(self._failures)
+
+    def prepare(self) -> None:
+        """Remove what an earlier run left, and hold all addresses up to the highest wanted one."""
+        self._remove_all(self._found())
+        for network in self._wanted:
+            with self._turns.of([network]):
+                self._fill(network)
+                self._tell_taken(network)
+
+    @contextmanager
+    def turn(self, entry: Entry) -> Iterator[None]:
+        """Start one container in this block: its addresses are the next ones to be allotted.
+
+        Others wait for its networks until Docker has allotted them, at the latest until the end of
+        the block. When it ends without the container on its networks, they are held again.
+        """
+        networks = [a.network for a in entry.addresses if a.network in self._wanted]
+        if not networks:
+            yield
+            return
+        with self._turns.of(networks, entry.id):
+            for address in entry.addresses:
+                self._free(address.network, {address.ipv4, address.ipv6} - {""})
+            yield
+        for address in entry.addresses:
+            if dealt(address):
+                self._look_after(entry, address.network)
+
+    def finish(self) -> None:
+        """Remove every placeholder, also those of an earlier run."""
+        made = [identity for held in self._made.values() for identity in held]
+        self._remove_all(tuple(dict.fromkeys((*made, *self._found()))))
+
+    def _fill(self, network: str) -> None:
+        """Start placeholders until every wanted address is held by somebody."""
+        made = self._made[network]
+        try:
+            while count := self._missing(network):
+                room = MOST_PLACEHOLDERS - len(made)
+                if self._stop() or not room:
+                    why = "no time was left" if room else f"{MOST_PLACEHOLDERS} are not enough"
+                    self._fail(f"not every address on {network} could be held: {why}")
+                    return
+                with ThreadPoolExecutor(PARALLEL, thread_name_prefix="placeholder") as pool:
+                    started = list(pool.map(self._start, [network] * min(count, room)))
+                made.update((identity, Endpoint()) for identity in started if identity)
+                if not all(started):
+                    self._missing(network)
+                    return
+        except _Failure as error:
+            self._fail(f"the addresses on {network} could not be held: {_words(error)}")
+
+    def _missing(self, network: str) -> int:
+        """Look at a network; return how many placeholders more it needs."""
+        found = self._engine.network(network)
+        made = self._made[network]
+        made.update((identity, end) for identity, end in found.items() if identity in made)
+        return missing(self._wanted[network], _texts(found), _texts(made))
+
+    def _start(self, network: str) -> str:
+        """Start one placeholder and return its id; empty when it does not run."""
+        identity = ""
+        try:
+            identity = self._create(network)
+            self._lay_out(identity)
+            self._engine.start(identity, START_TIMEOUT)
+        except _Failure as error:
+            self._fail(f"an address on {network} could not be held: {_words(error)}")
+            if identity:
+                self._remove(identity)
+            return ""
+        return identity
+
+    def _create(self, network: str) -> str:
+        """Create a placeholder from the first image that is there: none of them is run."""
+        name = f"{PLACEHOLDER_PREFIX}{secrets.token_hex(6)}"
+        for image in self._images[:-1]:
+            try:
+                return self._engine.create_placeholder(image, network, name)
+            except EngineError as error:
+                if "no such image" not in error.message.lower():
+                    raise
+        return self._engine.create_placeholder(self._images[-1], network, name)
+
+    def _free(self, network: str, texts: Collection[str]) -> None:
+        """Remove the placeholders that hold these addresses; ordinarily one holds both."""
+        made = self._made.get(network, {})
+        for identity, end in tuple(made.items()):
+            if {end.ipv4, end.ipv6} & set(texts):
+                self._remove(identity)
+                del made[identity]
+
+    def _look_after(self, entry: Entry, network: str) -> None:
+        """Hold the addresses again if the container does not have them after its start."""
+        try:
+            if entry.id in self._engine.network(network):
+                return
+        except _Failure as error:
+            self._fail(f"what {entry.name} has on {network} is not known: {_words(error)}")
+            return
+        with self._turns.of([network]):
+            self._fill(network)
+
+    def _tell_taken(self, network: str) -> None:
+        """Say which wanted addresses strangers have."""
+        try:
+            found = self._engine.network(network)
+        except _Failure:
+            return
+        for identity, end in found.items():
+            own = {end.ipv4, end.ipv6} & self._wanted[network]
+            if own and identity not in self._made[network]:
+                shown = ", ".join(sorted(own))
+                self._fail(f"{shown} on {network} is taken by container {identity[:12]}")
+
+    def _found(self) -> tuple[str, ...]:
+        try:
+            return self._engine.placeholders()
+        except _Failure as error:
+            self._fail(f"placeholders of an earlier run cannot be looked for: {_words(error)}")
+            return ()
+
+    def _remove_all(self, identities: Collection[str]) -> None:
+        with ThreadPoolExecutor(PARALLEL, thread_name_prefix="placeholder") as pool:
+            for _ in pool.map(self._remove, identities):
+                pass
+
+    def _remove(self, identity: str) -> None:
+        """Remove a placeholder; until it is gone, only the stand-in can end it."""
+        try:
+            self._lay_out(identity)
+            self._engine.remove(identity)
+            self._take_back(identity)
+        except _Failure as error:
+            self._fail(f"placeholder {identity[:12]} was not removed: {_words(error)}")
+
+    def _fail(self, sentence: str) -> None:
+        with self._lock:
+            self._failures.append(sentence)
+
+
+def _texts(found: Mapping[str, Endpoint]) -> set[str]:
+    return {text for end in found.values() for text in (end.ipv4, end.ipv6) if text}
+
+
+def _words(error: Exception) -> str:
+    return str(error).partition("\n")[0]
