@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from drainer.model import Address, Container
+from drainer.model import Address, Container, Endpoint
 
 MOST_PLACEHOLDERS = 64
 """For one network. What would need more of them is not kept."""
@@ -74,21 +74,43 @@ def wanted(network: str, owners: Iterable[Collection[Address]]) -> frozenset[str
     )
 
 
-def missing(wanted: Collection[str], taken: Collection[str], placeholders: Collection[str]) -> int:
+def missing(wanted: Collection[str], taken: Collection[str], new: Collection[str]) -> int:
     """Return how many placeholders more are needed at least, until all wanted addresses are held.
 
-    `taken` are all addresses that are allotted on the network, `placeholders` those of
-    placeholders. No start of so many takes an address above the highest wanted one. What lies
-    below a placeholder's address and is not taken was not to be had, and is not waited for.
+    `taken` are all addresses that are allotted on the network, `new` those of the placeholders
+    that were started since it was looked at first. A wanted one that lies below a new one and is
+    still free is not to be had, and not waited for. So many starts take nothing above the highest
+    wanted address.
     """
     highest: dict[int, int] = {}
-    for held in _numbers(placeholders):
+    for held in _numbers(new):
         highest[held.version] = max(held.value, highest.get(held.version, 0))
     counts: defaultdict[int, int] = defaultdict(int)
     for free in _numbers(set(wanted) - set(taken)):
-        if free.value > highest.get(free.version, -1):
-            counts[free.version] += 1
+        counts[free.version] += free.value > highest.get(free.version, -1)
     return max(counts.values(), default=0)
+
+
+def holders(address: Address, held: Mapping[str, Endpoint]) -> tuple[str, ...]:
+    """Return the ids of those in `held` that must go for a container to be given its address.
+
+    One that asks for its addresses needs each of them free. Otherwise both versions are held by
+    the same placeholder, as a rule. If not, that of the IPv4 address goes; the other one goes, too,
+    if the addresses that this gives away besides are higher ones, so that they are not allotted.
+    """
+    first = [i for i, end in held.items() if address.ipv4 and end.ipv4 == address.ipv4]
+    second = [i for i, end in held.items() if address.ipv6 and end.ipv6 == address.ipv6]
+    if address.fixed or not (first and second):
+        return tuple(dict.fromkeys(first + second))
+    harmless = _is_no_lower(held[second[0]].ipv4, address.ipv4) and _is_no_lower(
+        held[first[0]].ipv6, address.ipv6
+    )
+    return tuple(dict.fromkeys(first + second if harmless else first))
+
+
+def _is_no_lower(text: str, bound: str) -> bool:
+    found, lowest = number(text), number(bound)
+    return not found or not lowest or found >= lowest
 
 
 def kept(containers: Collection[Container], carried: Collection[str]) -> tuple[Prospect, ...]:

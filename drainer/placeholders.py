@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from drainer.addresses import MOST_PLACEHOLDERS, dealt, missing, wanted
+from drainer.addresses import MOST_PLACEHOLDERS, holders, missing, wanted
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError
 from drainer.manifest import Entry
-from drainer.model import PLACEHOLDER_PREFIX, Endpoint
+from drainer.model import PLACEHOLDER_PREFIX, Address, Endpoint
 from drainer.turns import Turns
 
 START_TIMEOUT = 60.0
@@ -76,50 +76,65 @@ class AddressKeeper:
         """Start one container in this block: its addresses are the next ones to be allotted.
 
         Others wait for its networks until Docker has allotted them, at the latest until the end of
-        the block. When it ends without the container on its networks, they are held again.
+        the block. What is not allotted by then is held again, so the block may be repeated.
         """
-        networks = [a.network for a in entry.addresses if a.network in self._wanted]
-        if not networks:
-            yield
-            return
-        with self._turns.of(networks, entry.id):
-            for address in entry.addresses:
-                self._free(address.network, {address.ipv4, address.ipv6} - {""})
-            yield
-        for address in entry.addresses:
-            if dealt(address):
-                self._look_after(entry, address.network)
+        mine = [a for a in entry.addresses if a.network in self._wanted]
+        freed: dict[str, frozenset[str]] = {}
+        try:
+            with self._turns.of({a.network for a in mine}) as turn:
+                freed = {a.network: self._free(a) for a in mine}
+                turn.until_allotted(entry.id)
+                yield
+        finally:
+            for network, texts in freed.items():
+                self._hold_again(network, texts)
 
     def finish(self) -> None:
         """Remove every placeholder, also those of an earlier run."""
         made = [identity for held in self._made.values() for identity in held]
         self._remove_all(tuple(dict.fromkeys((*made, *self._found()))))
 
-    def _fill(self, network: str) -> None:
+    def _fill(self, network: str, also: Collection[str] = ()) -> None:
         """Start placeholders until every wanted address is held by somebody."""
-        made = self._made[network]
+        made, new = self._made[network], set[str]()
         try:
-            while count := self._missing(network):
+            while count := self._missing(network, also, new):
                 room = MOST_PLACEHOLDERS - len(made)
                 if self._stop() or not room:
                     why = "no time was left" if room else f"{MOST_PLACEHOLDERS} are not enough"
                     self._fail(f"not every address on {network} could be held: {why}")
                     return
-                with ThreadPoolExecutor(PARALLEL, thread_name_prefix="placeholder") as pool:
-                    started = list(pool.map(self._start, [network] * min(count, room)))
-                made.update((identity, Endpoint()) for identity in started if identity)
-                if not all(started):
-                    self._missing(network)
+                started = self._start_several(network, min(count, room))
+                new |= started
+                made.update(dict.fromkeys(started, Endpoint()))
+                if len(started) < min(count, room):
+                    self._look(network)
                     return
         except _Failure as error:
             self._fail(f"the addresses on {network} could not be held: {_words(error)}")
 
-    def _missing(self, network: str) -> int:
+    def _missing(self, network: str, also: Collection[str], new: Collection[str]) -> int:
         """Look at a network; return how many placeholders more it needs."""
+        found = self._look(network)
+        ours = {identity: end for identity, end in found.items() if identity in new}
+        return missing(self._wanted[network].union(also), _texts(found), _texts(ours))
+
+    def _look(self, network: str) -> Mapping[str, Endpoint]:
+        """Look at a network, and note what the placeholders hold."""
         found = self._engine.network(network)
         made = self._made[network]
         made.update((identity, end) for identity, end in found.items() if identity in made)
-        return missing(self._wanted[network], _texts(found), _texts(made))
+        return found
+
+    def _start_several(self, network: str, count: int) -> set[str]:
+        """Start placeholders and return their ids.
+
+        One at a time when IPv6 is dealt out, too: side by side, Docker may give one of them the
+        lower IPv4 address and another one the lower IPv6 address.
+        """
+        parallel = 1 if any(":" in text for text in self._wanted[network]) else PARALLEL
+        with ThreadPoolExecutor(parallel, thread_name_prefix="placeholder") as pool:
+            return set(pool.map(self._start, [network] * count)) - {""}
 
     def _start(self, network: str) -> str:
         """Start one placeholder and return its id; empty when it does not run."""
@@ -146,24 +161,25 @@ class AddressKeeper:
                     raise
         return self._engine.create_placeholder(self._images[-1], network, name)
 
-    def _free(self, network: str, texts: Collection[str]) -> None:
-        """Remove the placeholders that hold these addresses; ordinarily one holds both."""
-        made = self._made.get(network, {})
-        for identity, end in tuple(made.items()):
-            if {end.ipv4, end.ipv6} & set(texts):
-                self._remove(identity)
-                del made[identity]
+    def _free(self, address: Address) -> frozenset[str]:
+        """Remove the placeholders that hold an address; return all that this gives away."""
+        made = self._made[address.network]
+        going = {identity: made.pop(identity) for identity in holders(address, made)}
+        self._remove_all(tuple(going))
+        return frozenset(_texts(going))
 
-    def _look_after(self, entry: Entry, network: str) -> None:
-        """Hold the addresses again if the container does not have them after its start."""
-        try:
-            if entry.id in self._engine.network(network):
-                return
-        except _Failure as error:
-            self._fail(f"what {entry.name} has on {network} is not known: {_words(error)}")
+    def _hold_again(self, network: str, freed: Collection[str]) -> None:
+        """Hold again what was freed for a container and not allotted to it."""
+        if not freed:
             return
-        with self._turns.of([network]):
-            self._fill(network)
+        try:
+            left = set(freed) - _texts(self._engine.network(network))
+        except _Failure as error:
+            self._fail(f"what is allotted on {network} is not known: {_words(error)}")
+            return
+        if left:
+            with self._turns.of([network]):
+                self._fill(network, left)
 
     def _tell_taken(self, network: str) -> None:
         """Say which wanted addresses strangers have."""

@@ -1,8 +1,9 @@
 """Whose turn it is on a network: at most one start of a container waits for its addresses."""
 
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError
@@ -22,74 +23,72 @@ class Turns:
         self._locks = {network: threading.Lock() for network in networks}
 
     @contextmanager
-    def of(self, networks: Collection[str], container: str = "") -> Iterator[None]:
-        """Have the turn on several networks at once.
+    def of(self, networks: Collection[str]) -> Iterator["Turn"]:
+        """Have the turn on several networks at once, at the latest until the end of the block.
 
-        Each is given up as soon as Docker has allotted `container` an address on it, at the latest
-        at the end of the block. Taken in sorted order, so two never wait for each other.
+        They are taken in sorted order, so two never wait for each other.
         """
-        turn = _Turn()
+        turn = Turn(self._engine)
         try:
             for network in sorted(set(networks) & self._locks.keys()):
                 turn.take(network, self._locks[network])
-            if container:
-                self._watch(turn, container)
-            yield
+            yield turn
         finally:
             turn.end()
 
-    def _watch(self, turn: "_Turn", container: str) -> None:
-        watcher = threading.Thread(
-            target=self._give_up_early, args=(turn, container), daemon=True, name="turn"
-        )
-        try:
-            watcher.start()
-        except RuntimeError:  # no more threads: then the turn lasts to the end of the block
-            return
 
-    def _give_up_early(self, turn: "_Turn", container: str) -> None:
-        waited = 0.0
-        while not turn.ended.wait(POLL):
-            waited += POLL
-            for network in turn.held:
-                if waited >= PATIENCE or self._is_allotted(network, container):
-                    turn.give_up(network)
-            if not turn.held:
-                return
-
-    def _is_allotted(self, network: str, container: str) -> bool:
-        try:
-            end = self._engine.network(network).get(container)
-        except DrainerError:
-            return False
-        return bool(end and (end.ipv4 or end.ipv6))
-
-
-class _Turn:
+class Turn:
     """The locks of one turn. Each is given up once, by whoever comes first."""
 
-    def __init__(self) -> None:
-        self.ended = threading.Event()
+    def __init__(self, engine: Engine) -> None:
+        """Hold nothing yet."""
+        self._engine = engine
+        self._ended = threading.Event()
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
-    @property
-    def held(self) -> tuple[str, ...]:
-        with self._guard:
-            return tuple(self._locks)
-
     def take(self, network: str, lock: threading.Lock) -> None:
+        """Wait for one network."""
         lock.acquire()
         with self._guard:
             self._locks[network] = lock
 
-    def give_up(self, network: str) -> None:
+    def until_allotted(self, container: str) -> None:
+        """From now on give each network up as soon as the container has an address on it."""
+        if not self._held:
+            return
+        watcher = threading.Thread(target=self._watch, args=(container,), daemon=True, name="turn")
+        # Without one more thread the turn lasts until the end of its block.
+        with suppress(RuntimeError):
+            watcher.start()
+
+    def end(self) -> None:
+        """Give up whatever is left."""
+        self._ended.set()
+        for network in self._held:
+            self._give_up(network)
+
+    @property
+    def _held(self) -> tuple[str, ...]:
+        with self._guard:
+            return tuple(self._locks)
+
+    def _give_up(self, network: str) -> None:
         with self._guard:
             lock = self._locks.pop(network, None)
         if lock:
             lock.release()
 
-    def end(self) -> None:
-        self.ended.set()
-        for network in self.held:
-            self.give_up(network)
+    def _watch(self, container: str) -> None:
+        end = time.monotonic() + PATIENCE
+        while self._held and not self._ended.wait(POLL):
+            for network in self._held:
+                if time.monotonic() >= end or self._is_allotted(network, container):
+                    self._give_up(network)
+
+    def _is_allotted(self, network: str, container: str) -> bool:
+        try:
+            found = self._engine.network(network).get(container)
+        except DrainerError:
+            return False
+        return bool(found and (found.ipv4 or found.ipv6))
