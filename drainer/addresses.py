@@ -165,15 +165,18 @@ def _obstacle(
     Those that come up early take the lowest addresses among themselves, in any order, but for
     the fixed ones. An address is lost if it is among these.
     """
+    ranks = []
     for found in _numbers(chosen):
         fixed = _numbers(t for _, a in early if a.fixed for t in (a.ipv4, a.ipv6))
         below = sum(n.version == found.version and n.value < found.value for n in set(fixed))
-        rank = found.value - lowest[found.version] + 1 - below
+        ranks.append(found.value - lowest[found.version] + 1 - below)
         takers = [c.name for c, a in early if any(_numbers_of(a, found.version))]
-        if rank <= len(takers):
+        if ranks[-1] <= len(takers):
             return f"{takers[0]} is skipped, is started by Docker first, and may take it"
-        if rank - len(takers) > MOST_PLACEHOLDERS:
+        if ranks[-1] - len(takers) > MOST_PLACEHOLDERS:
             return f"more than {MOST_PLACEHOLDERS} lower addresses would have to be held"
+    if len(set(ranks)) > 1:
+        return "its IPv4 and IPv6 addresses were not dealt out together, so the latter may change"
     return ""
 
 

@@ -84,10 +84,17 @@ class AddressKeeper:
             with self._turns.of({a.network for a in mine}) as turn:
                 freed = {a.network: self._free(a) for a in mine}
                 turn.until_allotted(entry.id)
-                yield
+                try:
+                    yield
+                finally:
+                    # Before anybody else can have it.
+                    for network in turn.keep():
+                        self._hold_again(network, freed.pop(network))
         finally:
             for network, texts in freed.items():
-                self._hold_again(network, texts)
+                if self._left(network, texts):
+                    with self._turns.of([network]):
+                        self._hold_again(network, texts)
 
     def finish(self) -> None:
         """Remove every placeholder, also those of an earlier run."""
@@ -169,17 +176,20 @@ class AddressKeeper:
         return frozenset(_texts(going))
 
     def _hold_again(self, network: str, freed: Collection[str]) -> None:
-        """Hold again what was freed for a container and not allotted to it."""
+        """Hold again what was freed for a container and is not allotted to it."""
+        left = self._left(network, freed)
+        if left:
+            self._fill(network, left)
+
+    def _left(self, network: str, freed: Collection[str]) -> set[str]:
+        """Return what of these addresses nobody has."""
         if not freed:
-            return
+            return set()
         try:
-            left = set(freed) - _texts(self._engine.network(network))
+            return set(freed) - _texts(self._engine.network(network))
         except _Failure as error:
             self._fail(f"what is allotted on {network} is not known: {_words(error)}")
-            return
-        if left:
-            with self._turns.of([network]):
-                self._fill(network, left)
+            return set()
 
     def _tell_taken(self, network: str) -> None:
         """Say which wanted addresses strangers have."""

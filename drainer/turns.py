@@ -38,12 +38,12 @@ class Turns:
 
 
 class Turn:
-    """The locks of one turn. Each is given up once, by whoever comes first."""
+    """The locks of one turn: its own thread takes them, and a watcher may give them up."""
 
     def __init__(self, engine: Engine) -> None:
         """Hold nothing yet."""
         self._engine = engine
-        self._ended = threading.Event()
+        self._kept = threading.Event()
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
@@ -62,11 +62,17 @@ class Turn:
         with suppress(RuntimeError):
             watcher.start()
 
+    def keep(self) -> tuple[str, ...]:
+        """Give up nothing any more before the end; return the networks that are still held."""
+        with self._guard:
+            self._kept.set()
+            return tuple(self._locks)
+
     def end(self) -> None:
         """Give up whatever is left."""
-        self._ended.set()
-        for network in self._held:
-            self._give_up(network)
+        self.keep()
+        while self._locks:
+            self._locks.popitem()[1].release()
 
     @property
     def _held(self) -> tuple[str, ...]:
@@ -75,13 +81,12 @@ class Turn:
 
     def _give_up(self, network: str) -> None:
         with self._guard:
-            lock = self._locks.pop(network, None)
-        if lock:
-            lock.release()
+            if not self._kept.is_set():
+                self._locks.pop(network).release()
 
     def _watch(self, container: str) -> None:
         end = time.monotonic() + PATIENCE
-        while self._held and not self._ended.wait(POLL):
+        while self._held and not self._kept.wait(POLL):
             for network in self._held:
                 if time.monotonic() >= end or self._is_allotted(network, container):
                     self._give_up(network)

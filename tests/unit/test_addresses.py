@@ -182,3 +182,11 @@ def test_ipv6_can_be_lost_alone() -> None:
         addresses=(Address("n", "10.0.0.2", "fd00::3"),),
     )
     assert set(lost([both, first], "a")) == {"a"}
+
+
+def test_ipv6_that_was_dealt_out_in_another_order_may_change() -> None:
+    boxes = [
+        Container(name, name, addresses=(Address("n", f"10.0.0.{four}", f"fd00::{six}"),))
+        for name, four, six in (("a", 2, 3), ("b", 3, 2), ("c", 4, 4))
+    ]
+    assert set(lost(boxes, "a", "b", "c")) == {"a", "b"}
