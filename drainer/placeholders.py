@@ -16,7 +16,7 @@ from drainer.manifest import Entry
 from drainer.model import PLACEHOLDER_PREFIX, Address, Endpoint
 from drainer.turns import Turns
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 120.0
 PARALLEL = 4
 """Placeholders that are started or removed at once."""
 

@@ -183,7 +183,10 @@ class FakeEngine:
             }
 
     def create_placeholder(self, image: str, network: str, name: str) -> str:
-        """Create a container that only holds addresses of one network; return its id."""
+        """Create a container that only holds addresses of one network; return its id.
+
+        The images that are there are those that some container has.
+        """
         with self._call("create_placeholder", argument=network):
             container = Container(
                 id=name.encode().hex().ljust(64, "0"),
@@ -194,6 +197,8 @@ class FakeEngine:
                 labels={LABEL_PLACEHOLDER: "true"},
                 addresses=(Address(network),),
             )
+            if image not in {box.container.image for box in self._daemon.boxes.values()}:
+                raise EngineError(f"No such image: {image}:latest")
             if container.id in self._daemon.boxes:
                 raise EngineError(f'Conflict. The container name "/{name}" is already in use')
             self._daemon.add(container, memory=0, checkpoint_size=0)

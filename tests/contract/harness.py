@@ -12,7 +12,7 @@ from drainer.engine.base import Engine
 from drainer.engine.docker import DockerEngine
 from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineTimeoutError
-from drainer.model import Container, RestartPolicy
+from drainer.model import Address, Container, RestartPolicy
 
 IMAGE = "lab/busybox"
 COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done"
@@ -61,8 +61,10 @@ class FakeHarness:
         container = Container(
             f"{number:064x}",
             f"contract-{number}",
+            IMAGE,
             restart_policy=RestartPolicy(policy),
             network_mode=f"container:{join}" if join else "bridge",
+            addresses=() if join else (Address("bridge", f"172.17.0.{number + 1}"),),
         )
         self.docker.add(container)
         self.advance(container.id)

@@ -366,8 +366,10 @@ def test_a_fixed_address_stays_and_must_be_free(engine: FakeEngine) -> None:
 
 
 def test_placeholders(engine: FakeEngine) -> None:
-    web = add(engine, addresses=(Address("n", "10.0.0.2"),))
+    web = add(engine, image="image", addresses=(Address("n", "10.0.0.2"),))
     made = engine.create_placeholder("image", "n", "drainer-placeholder-1")
+    with pytest.raises(EngineError, match="No such image: none"):
+        engine.create_placeholder("none", "n", "drainer-placeholder-2")
     assert engine.placeholders() == (made,)
     assert not engine.inspect(made).running
     with pytest.raises(EngineError, match="already in use"):
