@@ -104,27 +104,27 @@ class AddressKeeper:
     def _fill(self, network: str, also: Collection[str] = ()) -> None:
         """Start placeholders until every wanted address is held by somebody."""
         made, new = self._made[network], set[str]()
+        wanted_now = self._wanted[network].union(also)
         try:
-            while count := self._missing(network, also, new):
-                room = MOST_PLACEHOLDERS - len(made)
-                if self._stop() or not room:
-                    why = "no time was left" if room else f"{MOST_PLACEHOLDERS} are not enough"
+            while count := self._missing(network, wanted_now, new):
+                count = min(count, MOST_PLACEHOLDERS - len(made))
+                if self._stop() or not count:
+                    why = "no time was left" if count else f"{MOST_PLACEHOLDERS} are not enough"
                     self._fail(f"not every address on {network} could be held: {why}")
                     return
-                started = self._start_several(network, min(count, room))
+                started = self._start_several(network, count)
                 new |= started
                 made.update(dict.fromkeys(started, Endpoint()))
-                if len(started) < min(count, room):
-                    self._look(network)
+                if len(started) < count or not started & self._look(network).keys():
                     return
         except _Failure as error:
             self._fail(f"the addresses on {network} could not be held: {_words(error)}")
 
-    def _missing(self, network: str, also: Collection[str], new: Collection[str]) -> int:
+    def _missing(self, network: str, texts: Collection[str], new: Collection[str]) -> int:
         """Look at a network; return how many placeholders more it needs."""
         found = self._look(network)
         ours = {identity: end for identity, end in found.items() if identity in new}
-        return missing(self._wanted[network].union(also), _texts(found), _texts(ours))
+        return missing(texts, _texts(found), _texts(ours))
 
     def _look(self, network: str) -> Mapping[str, Endpoint]:
         """Look at a network, and note what the placeholders hold."""

@@ -301,6 +301,19 @@ def test_no_placeholder_is_started_when_there_is_no_time(host: Host) -> None:
     assert keeper.failures == ("not every address on n could be held: no time was left",)
 
 
+def test_placeholders_that_are_given_nothing_are_not_started_for_ever(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.add("a", at(2))
+    host.go_down()
+    monkeypatch.setattr(host.engine, "network", lambda _name: {})
+    keeper = host.keeper()
+    keeper.prepare()
+    assert len(host.engine.placeholders()) == 1
+    keeper.finish()
+    host.check_clean()
+
+
 def test_another_image_is_taken_when_one_is_gone(host: Host) -> None:
     host.add("a", at(2), image="gone")
     host.add("b", at(3), image="there")
