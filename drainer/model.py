@@ -7,6 +7,11 @@ from enum import StrEnum
 LABEL_ENABLE = "drainer.enable"
 """Container label: `false` opts the container out of being carried."""
 
+LABEL_PLACEHOLDER = "drainer.placeholder"
+"""Label of the containers that only hold addresses during a resume; drainer removes them."""
+PLACEHOLDER_PREFIX = "drainer-placeholder-"
+"""How their names begin: a label alone may come with an image."""
+
 
 class Route(StrEnum):
     """How a checkpoint is made and restored."""
@@ -57,6 +62,15 @@ class Address:
     mac: str = ""
     fixed: bool = False
     """Whether the address was asked for (`--ip`), and so is the same after every start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What is allotted to one container on one network now. Empty strings where nothing is."""
+
+    ipv4: str = ""
+    ipv6: str = ""
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from drainer.engine.fake_daemon import FakeCheckpoint, FakeDaemon
-from drainer.errors import EngineError, EngineUnavailableError
-from drainer.model import Container, EngineFacts, RestartPolicy
+from drainer.errors import ContainerGoneError, EngineError, EngineUnavailableError
+from drainer.model import (
+    LABEL_PLACEHOLDER,
+    PLACEHOLDER_PREFIX,
+    Address,
+    Container,
+    Endpoint,
+    EngineFacts,
+    RestartPolicy,
+)
 
 FACTS = EngineFacts(
     version="26.1.5",
@@ -32,7 +40,7 @@ class Call(NamedTuple):
     method: str
     container: str = ""
     argument: str = ""
-    """The checkpoint's name, or the restart policy's."""
+    """The checkpoint's name, the restart policy's, or the network's."""
 
 
 @dataclass(slots=True)
@@ -49,7 +57,7 @@ class FakeEngine:
     """`drainer.engine.base.Engine` without Docker, with Docker's words for its refusals.
 
     Containers are named by id or name throughout. What is not of the protocol is for tests: the
-    acts of an owner (`add`, `change`, `stop`, `exit`, `remove`), of the host (`reboot`,
+    acts of an owner (`add`, `change`, `stop`, `exit`), of the host (`reboot`,
     `power_cut`, `restart_daemon`), of time (`tick`) and of ill luck (`script`,
     `damage_checkpoint`, `down`).
     """
@@ -164,6 +172,53 @@ class FakeEngine:
                 raise EngineError("checkpoint is only supported in experimental mode")
             self._daemon.start(self._daemon.find(container), checkpoint)
 
+    def network(self, name: str) -> Mapping[str, Endpoint]:
+        """Return what is allotted on a network, by container id."""
+        with self._call("network", argument=name):
+            return {
+                box.container.id: Endpoint(address.ipv4, address.ipv6, address.mac)
+                for box in self._daemon.boxes.values()
+                for address in box.container.addresses
+                if box.container.running and address.network == name
+            }
+
+    def create_placeholder(self, image: str, network: str, name: str) -> str:
+        """Create a container that only holds addresses of one network; return its id.
+
+        The images that are there are those that some container has.
+        """
+        with self._call("create_placeholder", argument=network):
+            container = Container(
+                id=name.encode().hex().ljust(64, "0"),
+                name=name,
+                image=image,
+                running=False,
+                network_mode=network,
+                labels={LABEL_PLACEHOLDER: "true"},
+                addresses=(Address(network),),
+            )
+            if image not in {box.container.image for box in self._daemon.boxes.values()}:
+                raise EngineError(f"No such image: {image}:latest")
+            if container.id in self._daemon.boxes:
+                raise EngineError(f'Conflict. The container name "/{name}" is already in use')
+            self._daemon.add(container, memory=0, checkpoint_size=0)
+            return container.id
+
+    def remove(self, container: str) -> None:
+        """Kill and remove a container: its checkpoints go with it. No error when it is gone."""
+        with self._call("remove", container), suppress(ContainerGoneError):
+            del self._daemon.boxes[self._daemon.find(container).container.id]
+
+    def placeholders(self) -> tuple[str, ...]:
+        """List the ids of all placeholders, running or not."""
+        with self._call("placeholders"):
+            found = (box.container for box in self._daemon.boxes.values())
+            return tuple(
+                c.id
+                for c in found
+                if LABEL_PLACEHOLDER in c.labels and c.name.startswith(PLACEHOLDER_PREFIX)
+            )
+
     @property
     def violations(self) -> tuple[str, ...]:
         """Sentences about restores that happened and never should."""
@@ -192,11 +247,6 @@ class FakeEngine:
         """Let the daemon be another one."""
         with self._lock:
             self._daemon.facts = facts
-
-    def remove(self, container: str) -> None:
-        """Do what `docker rm --force` does: its checkpoints go with it."""
-        with self._lock:
-            del self._daemon.boxes[self._daemon.find(container).container.id]
 
     def stop(self, container: str, exit_code: int = _SIGTERM) -> None:
         """Do what an owner's `docker stop` does."""
