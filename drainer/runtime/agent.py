@@ -144,7 +144,7 @@ def _open_gate(state: Path) -> None:
 
 def _rewrite(file: Path, directory: Path, order: dict[str, list[str]]) -> None:
     """Add the hook to a bundle's configuration, and CRIU's options for this container."""
-    spec = json.loads(file.read_text())
+    spec = json.loads(file.read_bytes())  # UTF-8, whatever the locale
     hooks = spec.get("hooks") or {}
     own = {"path": sys.executable, "args": [sys.executable, "-I", "-S", __file__, str(directory)]}
     hooks["createRuntime"] = [*(hooks.get("createRuntime") or []), own]

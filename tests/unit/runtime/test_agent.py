@@ -350,3 +350,18 @@ def test_an_order_that_is_being_laid_out_stays_one(machine: Machine) -> None:
     assert machine.create() == 0
     assert machine.call("start") == 0
     assert machine.verbs == ["create", "restore"]
+
+
+def test_the_configuration_is_utf_8_in_any_locale(machine: Machine) -> None:
+    (machine.bundle / "config.json").write_bytes('{"hostname": "ä"}'.encode())
+    machine.lay_out()
+    pid_file = str(machine.bundle / "init.pid")
+    create = machine.command("create", "--bundle", str(machine.bundle), "--pid-file", pid_file)
+    agent = [sys.executable, "-I", "-S", "-X", "utf8=0", str(AGENT)]
+    subprocess.run(
+        [*agent, str(machine.order), str(machine.file), *create[1:]],
+        env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+        check=True,
+    )
+    assert machine.spec["hostname"] == "ä"
+    assert machine.call("start") == 0
