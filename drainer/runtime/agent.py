@@ -122,7 +122,7 @@ def create(directory: Path, call: Call) -> int:
         if status:
             return int(status) or 1
         time.sleep(POLL)
-    _give_up(directory)
+    give_up(directory)
     return 1
 
 
@@ -184,7 +184,7 @@ def start(directory: Path, call: Call) -> int:
         if status:
             return abs(int(status))
         time.sleep(POLL)
-    _give_up(directory)
+    give_up(directory)
     return 1
 
 
@@ -210,13 +210,13 @@ def stop(directory: Path, call: Call) -> int:
             _tell(directory, "no")  # again and again: the hook may be yet to come
             time.sleep(POLL)
         if not got(directory / "status"):
-            _give_up(directory)
+            give_up(directory)
     return call.hand_on()
 
 
-def _give_up(directory: Path) -> None:
+def give_up(directory: Path) -> None:
     """Kill a restore that does not end, and what it has made of the container."""
-    for pid in (got(directory / "restore.pid"), _first_process(directory)):
+    for pid in (_of(directory, "restore.pid", "cmdline"), _of(directory, "pid", "cgroup")):
         if pid:
             try:
                 os.kill(int(pid), signal.SIGKILL)
@@ -224,10 +224,10 @@ def _give_up(directory: Path) -> None:
                 continue
 
 
-def _first_process(directory: Path) -> str:
-    """Return the pid of the container's first process, if it is still that one."""
-    pid = got(directory / "pid")
-    return pid if pid and directory.name in got(Path(f"/proc/{pid}/cgroup")) else ""
+def _of(directory: Path, name: str, proof: str) -> str:
+    """Return a pid that was noted, if it is still a process of this container's."""
+    pid = got(directory / name)
+    return pid if pid and directory.name in got(Path(f"/proc/{pid}/{proof}")) else ""
 
 
 def hook(directory: Path) -> int:

@@ -75,7 +75,10 @@ class Runtime(Protocol):
         """
 
     def take_back(self, container: str, root: str) -> bool:
-        """Forget an order, obeyed or not; tell whether the stand-in was reached. Never raises."""
+        """Forget an order, obeyed or not; tell whether the stand-in was reached. Never raises.
+
+        A restore that is still under way is ended.
+        """
 
     def restore_error(self, place: Place) -> str:
         """Read from CRIU's log why a restore failed; empty if unknown."""

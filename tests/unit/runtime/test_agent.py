@@ -365,3 +365,28 @@ def test_the_configuration_is_utf_8_in_any_locale(machine: Machine) -> None:
     )
     assert machine.spec["hostname"] == "ä"
     assert machine.call("start") == 0
+
+
+def test_a_restore_under_way_is_ended_with_its_order(machine: Machine) -> None:
+    machine.lay_out(20)
+    machine.plan(after=60)
+    assert machine.create() == 0
+    start = machine.begin("start")
+    until((machine.order / "started").exists)
+    pid = int(file(machine, "restore.pid"))
+    assert machine.runc.take_back(ID, str(machine.root))
+    until(lambda: not alive(pid))
+    assert not machine.order.exists()
+    start.kill()
+
+
+def test_a_pid_that_is_another_process_by_now_is_left_alone(machine: Machine) -> None:
+    machine.order.mkdir()
+    (machine.order / "taken.json").write_text("{}")
+    with subprocess.Popen(["sleep", "60"]) as other:
+        for name in ("restore.pid", "pid"):
+            (machine.order / name).write_text(str(other.pid))
+        assert machine.runc.take_back(ID, str(machine.root))
+        time.sleep(0.05)
+        assert other.poll() is None
+        other.kill()
