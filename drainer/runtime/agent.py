@@ -86,10 +86,10 @@ def put(path: Path, text: str) -> None:
 
 
 def got(path: Path) -> str:
-    """Read a file; empty while it is not there."""
+    """Read a file; empty while it is not there, or its process."""
     try:
         return path.read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 
