@@ -82,10 +82,10 @@ def put(path: Path, text: str) -> None:
 
 
 def got(path: Path) -> str:
-    """Read a file; empty while it is not there."""
+    """Read a file; empty while it is not there, or its process."""
     try:
         return path.read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 
@@ -118,7 +118,7 @@ def create(directory: Path, call: Call) -> int:
         if status:
             return int(status) or 1
         time.sleep(POLL)
-    _give_up(directory)
+    give_up(directory)
     return 1
 
 
@@ -144,7 +144,7 @@ def _rewrite(file: Path, directory: Path) -> None:
 
     CRIU opens the source of a mount without following links (criu/mount-v2.c), runc follows them.
     """
-    spec = json.loads(file.read_text())
+    spec = json.loads(file.read_bytes())  # UTF-8, whatever the locale
     hooks = spec.get("hooks") or {}
     own = {"path": sys.executable, "args": [sys.executable, "-I", "-S", __file__, str(directory)]}
     hooks["createRuntime"] = [*(hooks.get("createRuntime") or []), own]
@@ -180,7 +180,7 @@ def start(directory: Path, call: Call) -> int:
         if status:
             return abs(int(status))
         time.sleep(POLL)
-    _give_up(directory)
+    give_up(directory)
     return 1
 
 
@@ -206,13 +206,13 @@ def stop(directory: Path, call: Call) -> int:
             _tell(directory, "no")  # again and again: the hook may be yet to come
             time.sleep(POLL)
         if not got(directory / "status"):
-            _give_up(directory)
+            give_up(directory)
     return call.hand_on()
 
 
-def _give_up(directory: Path) -> None:
+def give_up(directory: Path) -> None:
     """Kill a restore that does not end, and what it has made of the container."""
-    for pid in (got(directory / "restore.pid"), _first_process(directory)):
+    for pid in (_of(directory, "restore.pid", "cmdline"), _of(directory, "pid", "cgroup")):
         if pid:
             try:
                 os.kill(int(pid), signal.SIGKILL)
@@ -220,10 +220,10 @@ def _give_up(directory: Path) -> None:
                 continue
 
 
-def _first_process(directory: Path) -> str:
-    """Return the pid of the container's first process, if it is still that one."""
-    pid = got(directory / "pid")
-    return pid if pid and directory.name in got(Path(f"/proc/{pid}/cgroup")) else ""
+def _of(directory: Path, name: str, proof: str) -> str:
+    """Return a pid that was noted, if it is still a process of this container's."""
+    pid = got(directory / name)
+    return pid if pid and directory.name in got(Path(f"/proc/{pid}/{proof}")) else ""
 
 
 def hook(directory: Path) -> int:

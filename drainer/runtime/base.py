@@ -77,7 +77,7 @@ class Runtime(Protocol):
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not; tell whether the stand-in was reached. Never raises.
 
-        What is still under way is left to end, and remembered until a `sweep`.
+        A restore that is still under way is ended.
         """
 
     def restore_error(self, place: Place) -> str:

@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.criu_log import first_error
-from drainer.runtime import stand_in
+from drainer.runtime import agent, stand_in
 from drainer.runtime.base import Order, Place
 from drainer.text import printable
 
@@ -113,11 +113,13 @@ class Runc:
             raise _storage(directory, error) from error
 
     def take_back(self, container: str, root: str) -> bool:
-        """Forget an order, obeyed or not; tell whether the stand-in was reached."""
+        """Forget an order, obeyed or not, and end its restore; tell whether it was reached."""
         directory = self._orders / container
         reached = (directory / "taken.json").exists()
-        if stand_in.under_way(directory):
-            return reached
+        if reached and not (directory / "status").exists():
+            # It would go on beside a cold start, and nobody would know its pids any more.
+            with suppress(OSError, ValueError):
+                agent.give_up(directory)
         shutil.rmtree(directory, ignore_errors=True)
         if not reached and root:
             try:

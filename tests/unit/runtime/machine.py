@@ -37,7 +37,7 @@ exit "$(cat {here}/status 2>/dev/null || echo 0)"
 
 # As runc does it: the state directory must not exist, and hooks get a state and no environment.
 _RESTORE = """\
-import json, os, subprocess, sys, time
+import json, os, sys, time
 here, arguments = sys.argv[1], sys.argv[2:]
 with open(here + "/plan.json") as file:
     plan = json.load(file)
@@ -50,8 +50,12 @@ with open(bundle + "/config.json") as file:
     hooks = json.load(file)["hooks"]["createRuntime"]
 state = json.dumps({"ociVersion": "1.2.0", "id": name, "pid": os.getpid(), "bundle": bundle})
 for hook in hooks:
-    done = subprocess.run(hook["args"], executable=hook["path"], input=state.encode(), env={})
-    if done.returncode:
+    read, write = os.pipe()
+    os.write(write, state.encode())
+    os.close(write)
+    files = [(os.POSIX_SPAWN_DUP2, read, 0)]
+    pid = os.posix_spawn(hook["path"], hook["args"], {}, file_actions=files)
+    if os.waitpid(pid, 0)[1]:
         open(here + "/hook-failed", "w").close()
         sys.exit(1)
 time.sleep(plan.get("after", 0))

@@ -343,3 +343,43 @@ def test_an_order_that_is_being_laid_out_stays_one(machine: Machine) -> None:
     assert machine.create() == 0
     assert machine.call("start") == 0
     assert machine.verbs == ["create", "restore"]
+
+
+def test_the_configuration_is_utf_8_in_any_locale(machine: Machine) -> None:
+    (machine.bundle / "config.json").write_bytes('{"hostname": "ä"}'.encode())
+    machine.lay_out()
+    pid_file = str(machine.bundle / "init.pid")
+    create = machine.command("create", "--bundle", str(machine.bundle), "--pid-file", pid_file)
+    agent = [sys.executable, "-I", "-S", "-X", "utf8=0", str(AGENT)]
+    subprocess.run(
+        [*agent, str(machine.order), str(machine.file), *create[1:]],
+        env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+        check=True,
+    )
+    assert machine.spec["hostname"] == "ä"
+    assert machine.call("start") == 0
+
+
+def test_a_restore_under_way_is_ended_with_its_order(machine: Machine) -> None:
+    machine.lay_out(20)
+    machine.plan(after=60)
+    assert machine.create() == 0
+    start = machine.begin("start")
+    until((machine.order / "started").exists)
+    pid = int(file(machine, "restore.pid"))
+    assert machine.runc.take_back(ID, str(machine.root))
+    until(lambda: not alive(pid))
+    assert not machine.order.exists()
+    start.kill()
+
+
+def test_a_pid_that_is_another_process_by_now_is_left_alone(machine: Machine) -> None:
+    machine.order.mkdir()
+    (machine.order / "taken.json").write_text("{}")
+    with subprocess.Popen(["sleep", "60"]) as other:
+        for name in ("restore.pid", "pid"):
+            (machine.order / name).write_text(str(other.pid))
+        assert machine.runc.take_back(ID, str(machine.root))
+        time.sleep(0.05)
+        assert other.poll() is None
+        other.kill()
