@@ -74,6 +74,17 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """From where Docker chooses the addresses of a network."""
+
+    subnet: str
+    part: str = ""
+    """The part of the subnet that addresses are chosen from (`--ip-range`); empty for all."""
+    reserved: tuple[str, ...] = ()
+    """Addresses that are never chosen, such as the gateway's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """One entry of `Mounts` in docker inspect."""
 
