@@ -236,6 +236,8 @@ class Subject:
     host: HostFacts
     engine: EngineFacts
     providers: tuple["Provider", ...] = ()
+    changing_addresses: tuple[str, ...] = ()
+    """The networks on which its address may be another one after the resume, each with why."""
 
 
 class Bond(StrEnum):
