@@ -134,6 +134,9 @@ def drain(
     manifest = new_manifest(plan, kept, options.trigger, datetime.now(UTC))
     record = Record(file, manifest)
     file.write(manifest)
+    # No manifest speaks any more of what else is there.
+    for carrier in carriers.values():
+        carrier.prune({e.checkpoint for e in manifest.entries if e.checkpoint})
     worker = _Worker(engine, host, carriers, record, deadline, options, on_change)
     new = {e.id for e in manifest.entries if e.state is State.PLANNED}
     entries = {e.container.id: e for e in plan.carried if e.container.id in new}

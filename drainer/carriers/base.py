@@ -1,6 +1,6 @@
 """What drain and resume ask of a route."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from drainer.manifest import Entry
@@ -31,6 +31,9 @@ class Carrier(Protocol):
 
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""
+
+    def prune(self, kept: Collection[str]) -> None:
+        """Delete what is left of former drains, but for the checkpoints of these names."""
 
 
 Carriers = Mapping[Route, Carrier]

@@ -1,7 +1,7 @@
 """The engine route: Docker's checkpoint API and `start --checkpoint`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError
@@ -76,3 +76,6 @@ class EngineCarrier:
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""
         self._engine.delete_checkpoint(entry.id, entry.checkpoint)
+
+    def prune(self, kept: Collection[str]) -> None:
+        """Leave it to Docker: its checkpoints go with their containers."""

@@ -1,6 +1,7 @@
 """The runtime route: runc makes the checkpoint, and a plain start of Docker's restores it."""
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from drainer.engine.base import Engine
@@ -76,6 +77,10 @@ class RuntimeCarrier:
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""
         self._runtime.delete(self._place(entry))
+
+    def prune(self, kept: Collection[str]) -> None:
+        """Delete what is left of former drains, but for the checkpoints of these names."""
+        self._runtime.prune(self._checkpoints, kept)
 
     def _place(self, entry: Entry) -> Place:
         return Place(self._checkpoints / entry.checkpoint / entry.id)

@@ -60,6 +60,7 @@ def uninstall_command(
     settings: Settings = context.obj
     state = settings.state()
     with lock(state, "uninstall"):
+        settings.runtime().sweep()
         file = ManifestFile(state)
         pending = not force and file.exists and file.read().pending
         try:

@@ -5,7 +5,7 @@ it runs, and whatever a restore breaks of it is written to `FakeEngine.violation
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -362,6 +362,12 @@ class FakeEngine:
     def _checkpoint(self, container: str, name: str) -> FakeCheckpoint:
         box = self._daemon.find(container)
         return box.dumps[name] if name in box.dumps else box.checkpoints[name]
+
+    def prune_dumps(self, kept: Collection[str]) -> None:
+        """Forget every checkpoint of runc's, but for those of these names."""
+        with self._lock:
+            for box in self._daemon.boxes.values():
+                box.dumps = {name: dump for name, dump in box.dumps.items() if name in kept}
 
     @contextmanager
     def runtime_call(self, method: str, container: str = "") -> Iterator[FakeDaemon]:

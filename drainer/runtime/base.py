@@ -1,6 +1,6 @@
 """What drainer asks of the runtime."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +94,12 @@ class Runtime(Protocol):
 
     def restore_error(self, place: Place) -> str:
         """Read from CRIU's log why a restore failed; empty if unknown."""
+
+    def prune(self, directory: Path, kept: Collection[str]) -> None:
+        """Delete all that is in a directory of checkpoints, but for what has one of these names.
+
+        What cannot be deleted is left for the next time.
+        """
 
     def delete(self, place: Place) -> None:
         """Delete a checkpoint, complete or not; no error when there is none.

@@ -1,7 +1,8 @@
 """A runtime in memory, to go with `FakeEngine`, for tests and rehearsals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from drainer.engine.fake import FakeEngine
 from drainer.errors import ContainerGoneError, RuntimeRefusedError
@@ -90,6 +91,10 @@ class FakeRuntime:
     def restore_error(self, place: Place) -> str:
         """Return the container's entry in `restore_errors`."""
         return self.restore_errors.get(place.path.name, "")
+
+    def prune(self, directory: Path, kept: Collection[str]) -> None:  # noqa: ARG002 - no disk
+        """Forget all that was kept, but for what has one of these names."""
+        self.engine.prune_dumps(kept)
 
     def delete(self, place: Place) -> None:
         """Forget what was kept."""

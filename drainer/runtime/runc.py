@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
@@ -149,6 +149,13 @@ class Runc:
     def restore_error(self, place: Place) -> str:
         """Read from CRIU's log why a restore failed."""
         return printable(first_error(_text(place.work / "restore.log")))
+
+    def prune(self, directory: Path, kept: Collection[str]) -> None:
+        """Delete all that is in a directory of checkpoints, but for what has one of these names."""
+        with suppress(OSError):
+            for old in directory.iterdir():
+                if old.name not in kept:
+                    shutil.rmtree(old, ignore_errors=True)
 
     def delete(self, place: Place) -> None:
         """Delete a checkpoint, complete or not; no error when there is none."""

@@ -1,9 +1,13 @@
+from datetime import UTC, datetime
+from pathlib import Path
+
 import pytest
 
-from drainer.drain import outcome_counts
+from drainer.drain import new_manifest, outcome_counts
 from drainer.errors import CheckpointInvalidError, EngineError, EngineTimeoutError
-from drainer.manifest import CheckpointState, Manifest, State
-from drainer.model import LABEL_ENABLE, Address, Mount, RestartPolicy
+from drainer.manifest import CheckpointState, Entry, Manifest, State
+from drainer.model import LABEL_ENABLE, Address, Mount, RestartPolicy, Route
+from drainer.runtime.base import Place
 from tests.unit.world import World, container_id
 
 POLICIES = ["no", "always", "unless-stopped", "on-failure"]
@@ -312,3 +316,23 @@ def test_twenty_side_by_side(world: World) -> None:
     manifest = world.drain()
     assert outcome_counts(manifest) == (20, 20)
     assert world.file.read() == manifest
+
+
+def test_a_new_drain_deletes_what_former_ones_left_but_not_what_waits(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    web, db = world.add("web"), world.add("db")
+    for name in ("drainer-failed", "drainer-waits"):
+        world.runtime.checkpoint(web.id, "", Place(tmp_path / name / web.id), (), 1)
+    waits = Entry(
+        web.id, "web", "", State.STOPPED, RestartPolicy(), route=Route.RUNTIME,
+        started_at=web.started_at, checkpoint="drainer-waits",
+    )  # fmt: skip
+    world.engine.pause(web.id)
+    world.engine.kill(web.id)
+    world.file.write(new_manifest(world.plan(), (waits,), "manual", datetime.now(UTC)))
+    manifest = world.drain()
+    (new,) = {e.checkpoint for e in manifest.entries if e.id == db.id}
+    assert world.engine.checkpoint_size(web.id, "drainer-waits")
+    assert world.engine.checkpoint_size(db.id, new)
+    with pytest.raises(KeyError):
+        world.engine.checkpoint_size(web.id, "drainer-failed")
