@@ -7,6 +7,9 @@ from enum import StrEnum
 LABEL_ENABLE = "drainer.enable"
 """Container label: `false` opts the container out of being carried."""
 
+LABEL_DOCTOR = "drainer.doctor"
+"""Label of the images and containers that `drainer doctor --live` makes for its trials."""
+
 
 class Route(StrEnum):
     """How a checkpoint is made and restored."""

@@ -1,5 +1,6 @@
 """What drainer asks of Docker."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from drainer.model import Container, EngineFacts, RestartPolicy
@@ -52,3 +53,30 @@ class Engine(Protocol):
 
         That this returns does not prove that a checkpoint was used.
         """
+
+    def remove(self, container: str) -> None:
+        """Kill and remove a container and its anonymous volumes; no error when it is gone."""
+
+    def import_image(self, archive: bytes) -> str:
+        """Make an image, without a name, of a root file system as a tar archive; return its id.
+
+        It has the label `LABEL_DOCTOR`. No registry is asked.
+        """
+
+    def create_trial(self, image: str, name: str, network: str, command: Sequence[str]) -> str:
+        """Create a container with the label `LABEL_DOCTOR` and no restart policy; return its id.
+
+        Otherwise it is as the daemon makes any container in that network mode.
+        """
+
+    def logs(self, container: str) -> str:
+        """Return the last few lines of a container's output, running or not; untrusted."""
+
+    def trials(self) -> tuple[str, ...]:
+        """List the ids of the containers with the label `LABEL_DOCTOR`, running or not."""
+
+    def trial_images(self) -> tuple[str, ...]:
+        """List the ids of the images with the label `LABEL_DOCTOR`."""
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image; no error when it is gone, an error when a container uses it."""

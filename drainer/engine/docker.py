@@ -5,10 +5,12 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from drainer.engine import inspect
+from drainer.engine.docker_trials import TrialCalls
 from drainer.errors import (
     ContainerGoneError,
     DrainerError,
@@ -32,7 +34,7 @@ _HINT_DOWN = "see: systemctl status docker; journalctl -u docker"
 _HINT_EXPERIMENTAL = 'set "experimental": true in /etc/docker/daemon.json and restart Docker'
 
 
-class DockerEngine:
+class DockerEngine(TrialCalls):
     """`drainer.engine.base.Engine` on a Docker daemon.
 
     The Docker SDK provides the transport and the API version; it knows no checkpoints, and so
@@ -160,6 +162,16 @@ class DockerEngine:
         params = {"checkpoint": _checkpoint(checkpoint)} if checkpoint else {}
         self._post(container, "start", params=params, timeout=timeout)
 
+    def remove(self, container: str) -> None:
+        """Kill and remove a container and its anonymous volumes; no error when it is gone."""
+        with suppress(ContainerGoneError):
+            self._call(
+                "DELETE",
+                _path(container),
+                container=container,
+                params={"force": "true", "v": "true"},
+            )
+
     def _is_running(self, container: str) -> bool:
         try:
             data = self._get(_path(container, "json"), container=container)
@@ -194,6 +206,7 @@ class DockerEngine:
         container: str = "",
         params: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
+        archive: bytes | None = None,
         timeout: float | None = None,
         accept: int = _NOT_MODIFIED,
     ) -> "Response":
@@ -210,6 +223,8 @@ class DockerEngine:
                 f"{client.base_url}/v{client.api_version}{path}",
                 params=params,
                 json=body,
+                data=archive,
+                headers={"Content-Type": "application/x-tar"} if archive else None,
                 timeout=(self._connect_timeout, limit),
                 # Docker redirects only paths that it would clean up, and then to another call.
                 allow_redirects=False,

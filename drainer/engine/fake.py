@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from drainer.engine.fake_daemon import FakeCheckpoint, FakeDaemon
-from drainer.errors import EngineError, EngineUnavailableError
+from drainer.engine.fake_trials import FakeTrials
+from drainer.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drainer.model import Container, EngineFacts, RestartPolicy
 
 FACTS = EngineFacts(
@@ -45,11 +46,11 @@ class _Script:
     run: Callable[[], None] | None
 
 
-class FakeEngine:
+class FakeEngine(FakeTrials):
     """`drainer.engine.base.Engine` without Docker, with Docker's words for its refusals.
 
     Containers are named by id or name throughout. What is not of the protocol is for tests: the
-    acts of an owner (`add`, `change`, `stop`, `exit`, `remove`), of the host (`reboot`,
+    acts of an owner (`add`, `change`, `stop`, `exit`), of the host (`reboot`,
     `power_cut`, `restart_daemon`), of time (`tick`) and of ill luck (`script`,
     `damage_checkpoint`, `down`).
     """
@@ -64,6 +65,7 @@ class FakeEngine:
         """How many times the host came up; changes with `reboot` and `power_cut`."""
         self.calls: list[Call] = []
         self._daemon = FakeDaemon(facts)
+        self.images: set[str] = set()
         self._delay = delay
         self._lock = threading.RLock()
         self._scripts: list[_Script] = []
@@ -164,6 +166,11 @@ class FakeEngine:
                 raise EngineError("checkpoint is only supported in experimental mode")
             self._daemon.start(self._daemon.find(container), checkpoint)
 
+    def remove(self, container: str) -> None:
+        """Kill and remove a container: its checkpoints go with it. No error when it is gone."""
+        with self._call("remove", container), suppress(ContainerGoneError):
+            del self._daemon.boxes[self._daemon.find(container).container.id]
+
     @property
     def violations(self) -> tuple[str, ...]:
         """Sentences about restores that happened and never should."""
@@ -192,11 +199,6 @@ class FakeEngine:
         """Let the daemon be another one."""
         with self._lock:
             self._daemon.facts = facts
-
-    def remove(self, container: str) -> None:
-        """Do what `docker rm --force` does: its checkpoints go with it."""
-        with self._lock:
-            del self._daemon.boxes[self._daemon.find(container).container.id]
 
     def stop(self, container: str, exit_code: int = _SIGTERM) -> None:
         """Do what an owner's `docker stop` does."""

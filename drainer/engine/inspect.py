@@ -198,8 +198,16 @@ def exec_is_running(data: object) -> bool:
 
 
 def container_ids(data: object) -> tuple[str, ...]:
-    """Read the answer of `GET /containers/json`."""
+    """Read the answer of `GET /containers/json`, or of `GET /images/json`."""
     return tuple(_table(f"[{i}]", v).text("Id") for i, v in enumerate(_list("", data)))
+
+
+def new_id(data: object) -> str:
+    """Read the answer of `POST /containers/create`."""
+    identity = _table("", data).text("Id")
+    if not identity:
+        raise EngineError("Docker's answer cannot be used: the new container has no Id")
+    return identity
 
 
 def checkpoint_names(data: object) -> tuple[str, ...]:
