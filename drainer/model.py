@@ -10,6 +10,9 @@ LABEL_ENABLE = "drainer.enable"
 LABEL_DOCTOR = "drainer.doctor"
 """Label of the images and containers that `drainer doctor --live` makes for its trials."""
 
+TRIAL_PREFIX = "drainer-doctor-"
+"""How the names of those containers begin."""
+
 
 class Route(StrEnum):
     """How a checkpoint is made and restored."""

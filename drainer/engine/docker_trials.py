@@ -8,13 +8,14 @@ from urllib.parse import quote
 
 from drainer.engine import inspect
 from drainer.errors import EngineError
-from drainer.model import LABEL_DOCTOR
+from drainer.model import LABEL_DOCTOR, TRIAL_PREFIX
 
 if TYPE_CHECKING:
     from requests import Response
 
 _NOT_FOUND = 404
-_LABELLED = json.dumps({"label": [LABEL_DOCTOR]})
+_CONTAINERS = json.dumps({"label": [LABEL_DOCTOR], "name": [f"^/{TRIAL_PREFIX}"]})
+_IMAGES = json.dumps({"label": [LABEL_DOCTOR], "dangling": ["true"]})
 _LOG_LINES = "5"
 _FRAME_HEAD = 8
 _LENGTH = slice(4, 8)
@@ -67,13 +68,13 @@ class TrialCalls(ABC):
         return demultiplexed(response.content).decode(errors="replace")
 
     def trials(self) -> tuple[str, ...]:
-        """List the ids of the containers with the label `LABEL_DOCTOR`, running or not."""
-        params = {"all": "true", "filters": _LABELLED}
+        """List the ids of the containers made by `create_trial`, running or not."""
+        params = {"all": "true", "filters": _CONTAINERS}
         return inspect.container_ids(_json(self._call("GET", "/containers/json", params=params)))
 
     def trial_images(self) -> tuple[str, ...]:
-        """List the ids of the images with the label `LABEL_DOCTOR`."""
-        response = self._call("GET", "/images/json", params={"filters": _LABELLED})
+        """List the ids of the images with the label `LABEL_DOCTOR` that nobody has named."""
+        response = self._call("GET", "/images/json", params={"filters": _IMAGES})
         return inspect.container_ids(_json(response))
 
     def remove_image(self, image: str) -> None:

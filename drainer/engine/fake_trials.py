@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from drainer.engine.fake_daemon import FakeDaemon
 from drainer.errors import EngineError
-from drainer.model import LABEL_DOCTOR, Container
+from drainer.model import LABEL_DOCTOR, TRIAL_PREFIX, Container
 
 
 class FakeTrials(ABC):
@@ -59,10 +59,12 @@ class FakeTrials(ABC):
             return box.printed
 
     def trials(self) -> tuple[str, ...]:
-        """List the ids of the containers with the label `LABEL_DOCTOR`."""
+        """List the ids of the containers made by `create_trial`."""
         with self._call("trials"):
             found = (box.container for box in self._daemon.boxes.values())
-            return tuple(c.id for c in found if LABEL_DOCTOR in c.labels)
+            return tuple(
+                c.id for c in found if LABEL_DOCTOR in c.labels and c.name.startswith(TRIAL_PREFIX)
+            )
 
     def trial_images(self) -> tuple[str, ...]:
         """List the imported images."""
