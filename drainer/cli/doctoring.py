@@ -18,7 +18,7 @@ from drainer.doctor import rootfs
 from drainer.doctor.checks import Diagnosis, diagnose
 from drainer.doctor.examine import take_facts
 from drainer.doctor.trial import Acts, Trial, clean_up, try_route
-from drainer.drain import DrainOptions
+from drainer.drain import LEAST_SECONDS, DrainOptions
 from drainer.errors import DrainerError, ExitCode
 from drainer.manifest import Manifest
 from drainer.model import ROUTES, EngineFacts, Plan, Route
@@ -76,7 +76,7 @@ def _code(trials: tuple[Trial, ...], deadline: Deadline) -> ExitCode:
         return ExitCode.OK
     if deadline.interrupted:
         return interrupted_code(deadline)
-    if deadline.over:
+    if deadline.limit(LEAST_SECONDS) < LEAST_SECONDS:
         return ExitCode.DEADLINE
     return ExitCode.PARTIAL if restored else ExitCode.NOTHING_CARRIED
 

@@ -93,8 +93,6 @@ def try_route(
     """
     manifest: Manifest | None = None
     try:
-        if deadline.interrupted or deadline.over:
-            raise DrainerError("the budget ended before it")
         container = _start(route, network, archive, engine, deadline)
         before = _await(engine, container, Progress(), deadline)
         plan = _plan(route, container, engine, host, facts)
@@ -112,6 +110,8 @@ def try_route(
 
 
 def _start(route: Route, network: str, archive: bytes, engine: Engine, deadline: Deadline) -> str:
+    if deadline.interrupted or deadline.over:
+        raise DrainerError("the budget ended before it")
     image = engine.import_image(archive)
     name = f"{TRIAL_PREFIX}{route}-{secrets.token_hex(4)}"
     container = engine.create_trial(image, name, network, (SHELL, "-c", PROGRAM))

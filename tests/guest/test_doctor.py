@@ -28,11 +28,17 @@ def _traces(host: Host) -> str:
     return host.output(TRACES)
 
 
-def _doctor(host: Host, options: str = "", status: int = 0) -> Any:
+def _doctor(host: Host, options: str = "", status: int = 0) -> str:
     result = host.run(f"drainer doctor {options}", BUDGET + 120, check=False)
     print(result.stdout, result.stderr)  # noqa: T201 - shown with -s, or when the test fails
     assert result.status == status
-    return json.loads(result.stdout) if "--json" in options else result.stdout
+    return result.stdout
+
+
+def _document(host: Host, options: str = "", status: int = 0) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(_doctor(host, f"{options} --json", status))
+    assert document.pop("format_version") == "1.0"
+    return document
 
 
 def _verdicts(document: dict[str, Any]) -> dict[str, str]:
@@ -41,14 +47,14 @@ def _verdicts(document: dict[str, Any]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def before(module_host: Host) -> str:
-    """What was there before the first doctor: the lab's images."""
+    """Note what was there before the first doctor: the lab's images."""
     return _traces(module_host)
 
 
 def test_what_a_stock_host_can_do_is_predicted(module_host: Host, suite: str, before: str) -> None:
     status = 13 if suite in INCAPABLE else 0
     text = _doctor(module_host, status=status)
-    document = _doctor(module_host, "--json", status)
+    document = _document(module_host, "", status)
     verdicts, routes = _verdicts(document), {r["route"]: r for r in document["routes"]}
     assert document["trials"] is None
     assert verdicts["docker"] == verdicts["root"] == "ok"
@@ -71,11 +77,11 @@ def test_the_runtime_route_is_proved_on_a_stock_host(
     module_host: Host, suite: str, before: str
 ) -> None:
     if suite in INCAPABLE:
-        document = _doctor(module_host, "--live --json", 13)
+        document = _document(module_host, "--live", 13)
         assert document["trials"] is None
         assert module_host.run("test -e /var/lib/drainer", check=False).status == 1
     else:
-        document = _doctor(module_host, f"--live --budget {BUDGET} --json")
+        document = _document(module_host, f"--live --budget {BUDGET}")
         (trial,) = document["trials"]
         assert (trial["route"], trial["network"]) == ("runtime", "bridge")
         assert trial["restored"], trial["reason"]
@@ -99,7 +105,7 @@ def test_nothing_stays_of_a_doctor_that_was_ended(
     )
     if signal == "KILL":
         assert module_host.output("docker ps -q --filter label=drainer.doctor") != ""
-        document = _doctor(module_host, f"--live --budget {BUDGET} --json")
+        document = _document(module_host, f"--live --budget {BUDGET}")
         assert [trial["restored"] for trial in document["trials"]] == [True]
     assert _traces(module_host) == before
 
@@ -114,7 +120,7 @@ def test_both_routes_are_proved_with_experimental_mode(
     module_host.run("drainer install --enable --experimental && systemctl restart docker", 180)
     module_host.run("docker start other", 120)
     other = module_host.output(started)
-    document = _doctor(module_host, f"--live --budget {BUDGET} --json")
+    document = _document(module_host, f"--live --budget {BUDGET}")
     _doctor(module_host, f"--live --budget {BUDGET} --route engine")
     assert module_host.output(started) == other
     assert _verdicts(document)["units"] == "ok"
