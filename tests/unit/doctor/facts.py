@@ -24,15 +24,15 @@ SURROUNDINGS = Surroundings(
 FACTS = Facts(host.FACTS, SURROUNDINGS, engine.FACTS)
 
 
-def around(**fields: Any) -> Facts:
+def around(**fields: Any) -> Facts:  # noqa: ANN401 - any field
     return replace(FACTS, surroundings=replace(SURROUNDINGS, **fields))
 
 
-def on_host(**fields: Any) -> Facts:
+def on_host(**fields: Any) -> Facts:  # noqa: ANN401 - any field
     return replace(FACTS, host=replace(host.FACTS, **fields))
 
 
-def with_engine(**fields: Any) -> Facts:
+def with_engine(**fields: Any) -> Facts:  # noqa: ANN401 - any field
     return replace(FACTS, engine=replace(engine.FACTS, **fields))
 
 
