@@ -2,6 +2,7 @@
 
 from drainer.doctor.check import Check, CheckVerdict, Context
 from drainer.host.criu import FEATURES
+from drainer.model import EngineFacts
 from drainer.rules import host as rules
 from drainer.rules.processes import seccomp_unsupported
 from drainer.rules.versions import criu_floor, version_text
@@ -37,8 +38,17 @@ def docker(context: Context) -> Check:
     return context.ruled(
         DOCKER,
         (rules.engine_rootless, rules.engine_silent_cold_start, rules.engine_digest_bug),
-        f"Docker {engine.version}, API {engine.api_version}, containerd {engine.containerd}",
+        ", ".join(f"{name} {version}" for name, version in _versions(engine) if version),
         "Docker answers, and nothing is known that speaks against this version as a whole.",
+    )
+
+
+def _versions(engine: EngineFacts) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Docker", engine.version),
+        ("API", engine.api_version),
+        ("containerd", engine.containerd),
+        ("storage", engine.storage),
     )
 
 
