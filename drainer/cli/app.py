@@ -177,6 +177,8 @@ def _drain(
         kept = settle(engine, Record(file, old), carriers)
     plan = _plan(settings)
     _refuse_if_incapable(plan)
+    total = len(plan.entries)
+    output.say(f"draining {len(plan.carried)} of {total} running containers")
     return carry_out(settings, plan, file, deadline, options, kept)
 
 
@@ -192,8 +194,6 @@ def carry_out(
     engine, host = settings.engine(), settings.host()
     runtime = settings.runtime(plan.host)
     carriers = settings.carriers(engine, host, runtime, plan.engine, deadline)
-    total = len(plan.entries)
-    output.say(f"draining {len(plan.carried)} of {total} running containers")
 
     def on_change(entry: Entry) -> None:
         output.progress(entry)
