@@ -14,8 +14,6 @@ def criu_options(subject: Subject) -> tuple[str, ...]:
         for line, needed in (
             ("file-locks", facts.file_locks > 0),
             (GHOST_LIMIT, bool(facts.deleted_files)),
-            # CRIU's newer engine cannot mount the init program back: `mnt-v2: Unable to statfs`.
-            ("mntns-compat-mode", subject.container.init),
         )
         if needed
     )

@@ -7,6 +7,11 @@ from enum import StrEnum
 LABEL_ENABLE = "drainer.enable"
 """Container label: `false` opts the container out of being carried."""
 
+LABEL_PLACEHOLDER = "drainer.placeholder"
+"""Label of the containers that only hold addresses during a resume; drainer removes them."""
+PLACEHOLDER_PREFIX = "drainer-placeholder-"
+"""How their names begin: a label alone may come with an image."""
+
 LABEL_DOCTOR = "drainer.doctor"
 """Label of the images and containers that `drainer doctor --live` makes for its trials."""
 
@@ -63,6 +68,15 @@ class Address:
     mac: str = ""
     fixed: bool = False
     """Whether the address was asked for (`--ip`), and so is the same after every start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What is allotted to one container on one network now. Empty strings where nothing is."""
+
+    ipv4: str = ""
+    ipv6: str = ""
+    mac: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +166,10 @@ class ProcessFacts:
     """Open deleted regular files larger than CRIU's ghost limit of 1 MiB."""
     shm_outside: tuple[str, ...] = ()
     """Files in use in a /dev/shm that is not the container's own."""
+    no_new_privileges: bool = False
+    """Whether one of them was started with `no-new-privileges`."""
+    linked_sources: tuple[str, ...] = ()
+    """Sources of bind mounts whose last component is a symbolic link."""
     runtime: str = ""
     """How containerd's shim calls the container's runtime: a bare name, which it looks up in its
     PATH at each call, or a path; empty when the shim's bundle was not found."""
@@ -169,6 +187,8 @@ class HostFacts:
     cgroup_version: int = 2
     criu: str = ""
     """CRIU's version such as `4.1.1`; empty when there is none in containerd's PATH."""
+    criu_package: str = ""
+    """The version of Debian's package with which CRIU came; empty when it is none."""
     criu_problem: str = ""
     """The line with which `criu check` refused; empty when it passed."""
     criu_features: tuple[str, ...] = ()

@@ -43,7 +43,7 @@ class RuntimeCarrier:
                 root=entry.runtime_root,
                 place=self._place(entry),
                 seconds=timeout,
-                criu=entry.criu_options,
+                flags=entry.criu_options,
                 macs={a.ipv4: a.mac for a in entry.addresses if a.ipv4 and a.mac},
             )
         )

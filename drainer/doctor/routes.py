@@ -68,5 +68,7 @@ def _ordinary(host: HostFacts, engine: EngineFacts, network: str) -> Subject:
     """Make up a container with Docker's defaults and one unremarkable process."""
     container = Container("0" * 64, "ordinary", runtime="", network_mode=network)
     root = "/run/docker/runtime-runc/moby"
-    processes = ProcessFacts(1, _SECCOMP_FILTER, runtime="runc", runtime_root=root)
+    processes = ProcessFacts(
+        count=1, seccomp_mode=_SECCOMP_FILTER, runtime="runc", runtime_root=root
+    )
     return Subject(container, processes, host, engine)

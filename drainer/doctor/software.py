@@ -5,7 +5,7 @@ from drainer.host.criu import FEATURES
 from drainer.model import EngineFacts
 from drainer.rules import host as rules
 from drainer.rules.processes import seccomp_unsupported
-from drainer.rules.versions import criu_floor, version_text
+from drainer.rules.versions import criu_floor, is_mended, version_text
 
 DOCKER = "docker"
 """Id of the check whether Docker answers; stands in for a refusal where it does not."""
@@ -65,11 +65,14 @@ def experimental(context: Context) -> Check:
 def criu(context: Context) -> Check:
     """Tell whether there is a CRIU that is new enough for the kernel."""
     host = context.facts.host
-    floor = version_text(criu_floor(host.kernel))
+    if host.criu and is_mended(host.criu_package, host.kernel):
+        needs = f"mended for it by the package {host.criu_package}"
+    else:
+        needs = f"which needs {version_text(criu_floor(host.kernel))}"
     return context.ruled(
         "criu",
         (rules.criu_missing, rules.criu_too_old),
-        f"CRIU {host.criu}, kernel {host.kernel} needs {floor}" if host.criu else "not found",
+        f"CRIU {host.criu}, kernel {host.kernel}, {needs}" if host.criu else "not found",
         "CRIU, the program that saves and restores processes, is new enough for this kernel.",
     )
 

@@ -1,9 +1,9 @@
 """What drainer asks of Docker."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from drainer.model import Container, EngineFacts, RestartPolicy
+from drainer.model import Container, Endpoint, EngineFacts, RestartPolicy
 
 
 class Engine(Protocol):
@@ -54,8 +54,26 @@ class Engine(Protocol):
         That this returns does not prove that a checkpoint was used.
         """
 
+    def network(self, name: str) -> Mapping[str, Endpoint]:
+        """Return what is allotted on a network, by container id.
+
+        A container that is being started is listed as soon as it has its addresses; this does not
+        wait for the start to end, as `inspect` does.
+        """
+
+    def create_placeholder(self, image: str, network: str, name: str) -> str:
+        """Create a container that only holds addresses of one network; return its id.
+
+        It has the label `LABEL_PLACEHOLDER`; `name` begins with `PLACEHOLDER_PREFIX`. `image` must
+        be there. Nothing of it is run if the stand-in for runc knows of the container before it is
+        started.
+        """
+
     def remove(self, container: str) -> None:
         """Kill and remove a container and its anonymous volumes; no error when it is gone."""
+
+    def placeholders(self) -> tuple[str, ...]:
+        """List the ids of all placeholders, running or not."""
 
     def import_image(self, archive: bytes) -> str:
         """Make an image, without a name, of a root file system as a tar archive; return its id.

@@ -1,5 +1,6 @@
 """The real engine: Docker's API over its socket."""
 
+import json
 import math
 import re
 import threading
@@ -19,7 +20,14 @@ from drainer.errors import (
     EngineUnavailableError,
     NoPermissionError,
 )
-from drainer.model import Container, EngineFacts, RestartPolicy
+from drainer.model import (
+    LABEL_PLACEHOLDER,
+    PLACEHOLDER_PREFIX,
+    Container,
+    Endpoint,
+    EngineFacts,
+    RestartPolicy,
+)
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -162,6 +170,20 @@ class DockerEngine(TrialCalls):
         params = {"checkpoint": _checkpoint(checkpoint)} if checkpoint else {}
         self._post(container, "start", params=params, timeout=timeout)
 
+    def network(self, name: str) -> Mapping[str, Endpoint]:
+        """Return what is allotted on a network, by container id."""
+        return inspect.endpoints(self._get(f"/networks/{quote(name, safe='')}"))
+
+    def create_placeholder(self, image: str, network: str, name: str) -> str:
+        """Create a container that only holds addresses of one network; return its id.
+
+        Docker never pulls an image here.
+        """
+        body = _placeholder(image, network)
+        return inspect.new_id(
+            _json(self._call("POST", "/containers/create", params={"name": name}, body=body))
+        )
+
     def remove(self, container: str) -> None:
         """Kill and remove a container and its anonymous volumes; no error when it is gone."""
         with suppress(ContainerGoneError):
@@ -171,6 +193,12 @@ class DockerEngine(TrialCalls):
                 container=container,
                 params={"force": "true", "v": "true"},
             )
+
+    def placeholders(self) -> tuple[str, ...]:
+        """List the ids of all placeholders, running or not."""
+        filters = json.dumps({"label": [LABEL_PLACEHOLDER], "name": [f"^/{PLACEHOLDER_PREFIX}"]})
+        response = self._call("GET", "/containers/json", params={"all": "true", "filters": filters})
+        return inspect.container_ids(_json(response))
 
     def _is_running(self, container: str) -> bool:
         try:
@@ -330,6 +358,29 @@ def _path(container: str, *rest: str) -> str:
     if not _NAME.fullmatch(name):
         raise ContainerGoneError(f"No such container: {container}")
     return "/".join(("/containers", name, *rest))
+
+
+def _placeholder(image: str, network: str) -> dict[str, object]:
+    """Return the body that creates a placeholder: whatever an image may bring is overruled.
+
+    Its user may be missing in it, its health check would be run, and it may have no command.
+    """
+    return {
+        "Image": image,
+        "Entrypoint": [],
+        "Cmd": ["placeholder"],
+        "User": "0:0",
+        "WorkingDir": "/",
+        "Healthcheck": {"Test": ["NONE"]},
+        "Labels": {LABEL_PLACEHOLDER: "true"},
+        "HostConfig": {
+            "NetworkMode": network,
+            "LogConfig": {"Type": "none"},
+            "RestartPolicy": {"Name": "no"},
+            # The daemon's default may be another one, which has no stand-in.
+            "Runtime": "runc",
+        },
+    }
 
 
 def _checkpoint(name: str) -> str:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from drainer.engine.fake_network import FakeNetworks, given_back
 from drainer.errors import ContainerGoneError, EngineError
-from drainer.model import Container, EngineFacts
+from drainer.model import Address, Container, EngineFacts
 
 _CHECKPOINT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,6 +75,7 @@ class FakeDaemon:
         self.violations: list[str] = []
         self.stand_in = False
         """Whether drainer's stand-in takes the calls that are meant for runc."""
+        self._networks = FakeNetworks()
         self._moments = 0
         self._pids = 1000
 
@@ -81,6 +83,7 @@ class FakeDaemon:
         """Put a container there; one that runs is given a pid and a start time if it has none."""
         box = Box(container, checkpoint_size, memory=memory)
         self.boxes[container.id] = box
+        self._networks.learn(container.addresses)
         if container.running:
             box.set(
                 pid=container.pid or self._next_pid(),
@@ -136,6 +139,7 @@ class FakeDaemon:
             raise EngineError("container is marked for removal and cannot be started")
         try:
             self._join(container)
+            addresses = self._networks.allot(container.addresses, self._taken())
             box.stopped_by_hand = False
             known = box.checkpoints if checkpoint else box.dumps
             checkpoint = checkpoint or self._ordered(box)
@@ -158,6 +162,7 @@ class FakeDaemon:
             exit_code=0,
             restart_count=0,
             error="",
+            addresses=addresses,
         )
 
     def die(self, box: Box, exit_code: int) -> None:
@@ -172,6 +177,7 @@ class FakeDaemon:
             exec_sessions=0,
             exit_code=exit_code,
             finished_at=self._now(),
+            addresses=given_back(box.container.addresses),
         )
         if box.container.auto_remove:
             del self.boxes[box.container.id]
@@ -208,6 +214,9 @@ class FakeDaemon:
             self.start(box)
         except EngineError:
             return
+
+    def _taken(self) -> tuple[Address, ...]:
+        return tuple(address for box in self._running() for address in box.container.addresses)
 
     def _running(self) -> tuple[Box, ...]:
         return tuple(box for box in self.boxes.values() if box.container.running)

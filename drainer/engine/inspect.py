@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import cast
 
 from drainer.errors import EngineError
-from drainer.model import Address, Container, EngineFacts, Mount, RestartPolicy
+from drainer.model import Address, Container, Endpoint, EngineFacts, Mount, RestartPolicy
 
 _RUNC_TYPE = "io.containerd.runc.v2"
 
@@ -208,6 +208,22 @@ def new_id(data: object) -> str:
     if not identity:
         raise EngineError("Docker's answer cannot be used: the new container has no Id")
     return identity
+
+
+def endpoints(data: object) -> dict[str, Endpoint]:
+    """Read the answer of `GET /networks/NAME`: what is allotted, by container id.
+
+    What is allotted to no container yet is named `ep-ID` (moby daemon/network.go
+    buildContainerAttachments).
+    """
+    return {
+        name: Endpoint(
+            ipv4=end.text("IPv4Address").partition("/")[0],
+            ipv6=end.text("IPv6Address").partition("/")[0],
+            mac=end.text("MacAddress"),
+        )
+        for name, end in _table("", data).table("Containers").children()
+    }
 
 
 def checkpoint_names(data: object) -> tuple[str, ...]:

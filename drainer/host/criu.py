@@ -15,6 +15,9 @@ FEATURES = ("seccomp_filters", "seccomp_suspend")
 """What `criu check --feature` is asked for (criu cr-check.c)."""
 
 _SECONDS = 60.0
+_OLD = "3."
+"""Of these versions a distribution may have one with later versions' mends."""
+_PACKAGE = re.compile("[a-z0-9][a-z0-9.+-]*")
 _MAX_CONFIGURATION = 1 << 16
 _LACKS_EXTRAS = "Looks good but some kernel features are missing"
 
@@ -26,6 +29,7 @@ class Criu:
     version: str = ""
     problem: str = ""
     features: tuple[str, ...] = ()
+    package: str = ""
 
 
 def probe(search_path: str, run: Runner) -> Criu:
@@ -40,7 +44,18 @@ def probe(search_path: str, run: Runner) -> Criu:
         for name in FEATURES
         if run([program, "check", "--feature", name], _SECONDS).status == 0
     )
-    return Criu(version, problem, features)
+    package = _package(program, run) if version.startswith(_OLD) else ""
+    return Criu(version, problem, features, package)
+
+
+def _package(program: str, run: Runner) -> str:
+    """Return the version of the Debian package that a program is of; empty if of none."""
+    owner = run(["dpkg-query", "--search", program], _SECONDS)
+    name = owner.output.partition(":")[0]
+    if owner.status or not _PACKAGE.fullmatch(name):
+        return ""
+    found = run(["dpkg-query", "--show", "--showformat=${Version}", name], _SECONDS)
+    return "" if found.status else printable(found.output.strip())
 
 
 def parse_version(output: str) -> str:

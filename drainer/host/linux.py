@@ -41,6 +41,7 @@ class LinuxHost:
             architecture=platform.machine(),
             cgroup_version=2 if _CGROUP2_MARK.exists() else 1,
             criu=found.version,
+            criu_package=found.package,
             criu_problem=found.problem,
             criu_features=found.features,
             criu_options=criu.options(self._criu_configuration),

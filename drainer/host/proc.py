@@ -1,6 +1,7 @@
 """What /proc tells of one container's processes."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from drainer.host import proc_files, proc_sockets
 from drainer.host.proc_files import UsedFile
@@ -61,6 +62,10 @@ def process_facts(container: Container, proc: Proc | None = None) -> ProcessFact
         inner_mounts=inner_mounts(mounts, {m.destination for m in container.mounts}),
         deleted_files=proc_files.large_deleted(files, remote),
         shm_outside=() if own_shm else proc_files.shared_memory(files),
+        no_new_privileges=any(s.get("NoNewPrivs", "0") != "0" for s in statuses),
+        linked_sources=tuple(
+            m.source for m in container.mounts if m.kind == "bind" and Path(m.source).is_symlink()
+        ),
         runtime=runtime.binary,
         runtime_root=runtime.root,
     )

@@ -2,7 +2,7 @@
 
 from drainer.model import EngineFacts, HostFacts, Route
 from drainer.rules.rule import HostRule, refusal, shown, when
-from drainer.rules.versions import criu_floor, version_of, version_text
+from drainer.rules.versions import criu_floor, is_mended, version_of, version_text
 
 _ENGINE = (Route.ENGINE,)
 _RUNTIME = (Route.RUNTIME,)
@@ -54,7 +54,8 @@ def criu_missing(host: HostFacts, _: EngineFacts) -> str | None:
 def criu_too_old(host: HostFacts, _: EngineFacts) -> str | None:
     """See `criu_floor`."""
     floor = criu_floor(host.kernel)
-    if not host.criu or version_of(host.criu) >= floor:
+    enough = version_of(host.criu) >= floor or is_mended(host.criu_package, host.kernel)
+    if not host.criu or enough:
         return None
     return f"CRIU {shown(host.criu)}, kernel {shown(host.kernel)} needs {version_text(floor)}"
 

@@ -2,7 +2,7 @@
 
 from posixpath import normpath
 
-from drainer.model import Mount, Subject
+from drainer.model import Mount, Route, Subject
 from drainer.rules.rule import Rule, listed, skip
 
 _GPU_DEVICES = ("/dev/nvidia", "/dev/dri", "/dev/kfd")
@@ -102,5 +102,23 @@ def bind_source_volatile(subject: Subject) -> str | None:
     )
 
 
-RULES: tuple[Rule, ...] = (device_gpu, device_other, mount_propagation, bind_source_volatile)
+@skip(
+    "bind_source_link",
+    "It mounts a file or directory of the host that is a symbolic link, which CRIU cannot mount "
+    "again when Docker asks it to.",
+    "Create it again with what the link leads to (`readlink -f SOURCE`) as the source.",
+    routes=(Route.ENGINE,),
+)
+def bind_source_link(subject: Subject) -> str | None:
+    """CRIU opens a source without following links (criu/mount-v2.c): `Can't remount ...`."""
+    return listed(subject.processes.linked_sources)
+
+
+RULES: tuple[Rule, ...] = (
+    device_gpu,
+    device_other,
+    mount_propagation,
+    bind_source_volatile,
+    bind_source_link,
+)
 """The most fundamental first."""

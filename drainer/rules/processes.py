@@ -2,6 +2,9 @@
 
 from drainer.model import Route, Subject
 from drainer.rules.rule import Rule, listed, skip, when
+from drainer.rules.versions import version_of
+
+_KEEPS_NO_NEW_PRIVILEGES = (3, 19, 0)
 
 
 def _lacks(subject: Subject, *options: str) -> bool:
@@ -33,6 +36,18 @@ def seccomp_unsupported(subject: Subject) -> str | None:
     needed = ("seccomp_suspend", "seccomp_filters")[: subject.processes.seccomp_mode]
     missing = [feature for feature in needed if feature not in subject.host.criu_features]
     return listed(missing)
+
+
+@skip(
+    "no_new_privileges_lost",
+    "It was started with `no-new-privileges`, and this CRIU would restore it without that "
+    "restriction.",
+    "Install CRIU 3.19 or newer, or create it again without `--security-opt no-new-privileges`.",
+)
+def no_new_privileges_lost(subject: Subject) -> str | None:
+    """CRIU saves it since 3.19 (criu/cr-dump.c no_new_privs); before, it is lost in silence."""
+    old = version_of(subject.host.criu) < _KEEPS_NO_NEW_PRIVILEGES
+    return when(case=subject.processes.no_new_privileges and old)
 
 
 @skip(
@@ -153,6 +168,7 @@ def ghost_file_large(subject: Subject) -> str | None:
 RULES: tuple[Rule, ...] = (
     processes_unseen,
     seccomp_unsupported,
+    no_new_privileges_lost,
     traced,
     unsupported_files,
     device_open,

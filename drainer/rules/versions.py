@@ -32,6 +32,21 @@ def version_text(version: Version) -> str:
     return ".".join(str(part) for part in version)
 
 
+_DEBIAN_12 = re.compile(r"3\.17\.1-2\+deb12u([0-9]{1,3})\b")
+_DEBIAN_12_MENDED = 2
+
+
+def is_mended(package: str, kernel: str) -> bool:
+    """Tell whether a distribution's CRIU works on a kernel though its version is below the floor.
+
+    Debian 12 has put CRIU 4.1.1's answer to the kernel's change into its 3.17.1-2+deb12u2; it was
+    tried on its own kernel 6.1.
+    """
+    found = _DEBIAN_12.match(package)
+    mended = found is not None and int(found[1]) >= _DEBIAN_12_MENDED
+    return mended and version_of(kernel)[:2] == (6, 1)
+
+
 def criu_floor(kernel: str) -> Version:
     """Return the lowest CRIU version that can restore on a kernel (`uname -r`).
 

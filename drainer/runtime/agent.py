@@ -10,6 +10,7 @@ holds what the two and drainer tell each other:
     restore.pid  the pid of `runc restore`
     started      the engine has asked for the start: its network is laid
     status       the exit status of `runc restore`
+    over         runc itself has created the container since: its start is runc's, too
 
 An engine starts a container by `create`, lays its network by the pid that it gets, and calls
 `start`. A restore gets there in one go, so it is begun at `create`, held by the hook as soon as
@@ -32,19 +33,21 @@ POLL = 0.005
 STOP_PATIENCE = 30.0
 """Seconds that `kill` and `delete` wait for a restore that was told to give up."""
 
-DEFAULT_CONFIGURATION = "/etc/criu/runc.conf"
-ANNOTATION = "org.criu.config"
-"""Names CRIU's configuration file for one container (runc criu_linux.go)."""
+
+VALUED = frozenset({"--root", "--log", "--log-format", "--criu", "--rootless"})
+"""runc's options before the verb whose value is the next word (runc main.go)."""
 
 
 class Call:
     """A command line that was meant for runc."""
 
-    def __init__(self, runc: str, arguments: list[str]) -> None:
+    def __init__(self, runc: str, arguments: list[str], umask: int) -> None:
         self.runc = runc
+        self.umask = umask
         self.arguments = arguments
-        verbs = (place for place, word in enumerate(arguments) if word in VERBS)
-        place = next(verbs, len(arguments))
+        place = 0
+        while place < len(arguments) and arguments[place].startswith("-"):
+            place += 2 if arguments[place] in VALUED else 1
         self.verb = arguments[place] if place < len(arguments) else ""
         self.shared = arguments[:place]
         """The options before the verb."""
@@ -60,7 +63,15 @@ class Call:
 
     def hand_on(self) -> int:
         """Become the real runc."""
-        os.execv(self.runc, [self.runc, *self.arguments])  # noqa: S606 - it is the point
+        return become([self.runc, *self.arguments], self.umask)
+
+
+def become(command: list[str], umask: int) -> int:
+    """Become another program, with the umask and the signals that this one was called with."""
+    os.umask(umask)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores them
+        signal.signal(number, signal.SIG_DFL)
+    os.execv(command[0], command)  # noqa: S606 - it is the point
 
 
 def put(path: Path, text: str) -> None:
@@ -71,10 +82,10 @@ def put(path: Path, text: str) -> None:
 
 
 def got(path: Path) -> str:
-    """Read a file; empty while it is not there."""
+    """Read a file; empty while it is not there, or its process."""
     try:
         return path.read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return ""
 
 
@@ -83,18 +94,21 @@ def create(directory: Path, call: Call) -> int:
     try:
         (directory / "order.json").rename(directory / "taken.json")
     except FileNotFoundError:
+        if (directory / "taken.json").exists():
+            put(directory / "over", "")
         return call.hand_on()
-    order = json.loads((directory / "taken.json").read_text())
-    bundle = Path(call.value("--bundle"))
-    _open_gate(Path(order["gate"]))
-    _rewrite(bundle / "config.json", directory, order)
-    os.mkfifo(directory / "release", 0o600)
-    command = [call.runc, *call.shared, "restore", "--detach", "--no-subreaper"]
-    command += ["--image-path", order["images"], "--work-path", order["work"]]
-    command += ["--no-pivot"] if "--no-pivot" in call.arguments else []
-    command += ["--bundle", str(bundle), directory.name]
+    try:
+        order = json.loads((directory / "taken.json").read_text())
+        bundle = Path(call.value("--bundle"))
+        _open_gate(Path(order["gate"]))
+        _rewrite(bundle / "config.json", directory)
+        os.mkfifo(directory / "release", 0o600)
+        command = _command(directory, call, order)
+    except BaseException:
+        put(directory / "status", "1")  # nobody is to wait for what was never begun
+        raise
     if not os.fork():
-        _restore(directory, command)
+        _restore(directory, command, call.umask)
     end = time.monotonic() + order["seconds"]
     while time.monotonic() < end:
         pid, status = got(directory / "pid"), got(directory / "status")
@@ -104,8 +118,17 @@ def create(directory: Path, call: Call) -> int:
         if status:
             return int(status) or 1
         time.sleep(POLL)
-    _give_up(directory)
+    give_up(directory)
     return 1
+
+
+def _command(directory: Path, call: Call, order: dict[str, list[str]]) -> list[str]:
+    """Return what runc is to do instead of what it was told."""
+    command = [call.runc, *call.shared, "restore", "--detach", "--no-subreaper"]
+    command += ["--image-path", str(order["images"]), "--work-path", str(order["work"])]
+    command += [f"--{flag}" for flag in order["flags"]]
+    command += ["--no-pivot"] if "--no-pivot" in call.arguments else []
+    return [*command, "--bundle", call.value("--bundle"), directory.name]
 
 
 def _open_gate(gate: Path) -> None:
@@ -116,29 +139,28 @@ def _open_gate(gate: Path) -> None:
         return
 
 
-def _rewrite(file: Path, directory: Path, order: dict[str, list[str]]) -> None:
-    """Add the hook to a bundle's configuration, and CRIU's options for this container."""
-    spec = json.loads(file.read_text())
+def _rewrite(file: Path, directory: Path) -> None:
+    """Add the hook to a bundle's configuration, and name what its mounts' links lead to.
+
+    CRIU opens the source of a mount without following links (criu/mount-v2.c), runc follows them.
+    """
+    spec = json.loads(file.read_bytes())  # UTF-8, whatever the locale
     hooks = spec.get("hooks") or {}
     own = {"path": sys.executable, "args": [sys.executable, "-I", "-S", __file__, str(directory)]}
     hooks["createRuntime"] = [*(hooks.get("createRuntime") or []), own]
     spec["hooks"] = hooks
-    if order["criu"]:
-        annotations = spec.get("annotations") or {}
-        known = annotations.get(ANNOTATION, DEFAULT_CONFIGURATION)
-        text = got(Path(known)) if known else ""
-        put(directory / "criu.conf", "\n".join((text, *order["criu"], "")))
-        annotations[ANNOTATION] = str(directory / "criu.conf")
-        spec["annotations"] = annotations
+    for mount in spec.get("mounts") or []:
+        if Path(mount.get("source") or "/").is_symlink():
+            mount["source"] = os.path.realpath(mount["source"])
     put(file, json.dumps(spec))
 
 
-def _restore(directory: Path, command: list[str]) -> None:
+def _restore(directory: Path, command: list[str], umask: int) -> None:
     """Run `runc restore` in a session of its own, note its end, and end."""
     os.setsid()
     restore = os.fork()
     if not restore:
-        os.execv(command[0], command)  # noqa: S606 - in a child of its own
+        become(command, umask)
     put(directory / "restore.pid", str(restore))
     _, status = os.waitpid(restore, 0)
     put(directory / "status", str(os.waitstatus_to_exitcode(status)))
@@ -147,7 +169,7 @@ def _restore(directory: Path, command: list[str]) -> None:
 
 def start(directory: Path, call: Call) -> int:
     """Let the restore go on; return how it ended."""
-    if not (directory / "taken.json").exists():
+    if not (directory / "taken.json").exists() or (directory / "over").exists():
         return call.hand_on()
     order = json.loads((directory / "taken.json").read_text())
     put(directory / "started", "")
@@ -158,7 +180,7 @@ def start(directory: Path, call: Call) -> int:
         if status:
             return abs(int(status))
         time.sleep(POLL)
-    _give_up(directory)
+    give_up(directory)
     return 1
 
 
@@ -168,25 +190,29 @@ def _tell(directory: Path, word: str) -> None:
         fifo = os.open(directory / "release", os.O_WRONLY | os.O_NONBLOCK)
     except OSError:
         return
-    os.write(fifo, word.encode())
-    os.close(fifo)
+    try:
+        os.write(fifo, word.encode())
+    except OSError:  # it has gone since
+        return
+    finally:
+        os.close(fifo)
 
 
 def stop(directory: Path, call: Call) -> int:
     """End a restore that is still under way, then do what runc was told."""
     if (directory / "taken.json").exists() and not got(directory / "status"):
-        _tell(directory, "no")
         end = time.monotonic() + STOP_PATIENCE
         while not got(directory / "status") and time.monotonic() < end:
+            _tell(directory, "no")  # again and again: the hook may be yet to come
             time.sleep(POLL)
         if not got(directory / "status"):
-            _give_up(directory)
+            give_up(directory)
     return call.hand_on()
 
 
-def _give_up(directory: Path) -> None:
+def give_up(directory: Path) -> None:
     """Kill a restore that does not end, and what it has made of the container."""
-    for pid in (got(directory / "restore.pid"), _first_process(directory)):
+    for pid in (_of(directory, "restore.pid", "cmdline"), _of(directory, "pid", "cgroup")):
         if pid:
             try:
                 os.kill(int(pid), signal.SIGKILL)
@@ -194,10 +220,10 @@ def _give_up(directory: Path) -> None:
                 continue
 
 
-def _first_process(directory: Path) -> str:
-    """Return the pid of the container's first process, if it is still that one."""
-    pid = got(directory / "pid")
-    return pid if pid and directory.name in got(Path(f"/proc/{pid}/cgroup")) else ""
+def _of(directory: Path, name: str, proof: str) -> str:
+    """Return a pid that was noted, if it is still a process of this container's."""
+    pid = got(directory / name)
+    return pid if pid and directory.name in got(Path(f"/proc/{pid}/{proof}")) else ""
 
 
 def hook(directory: Path) -> int:
@@ -216,10 +242,10 @@ VERBS = {"create": create, "start": start, "kill": stop, "delete": stop}
 def main(arguments: list[str]) -> int:
     """Play one part; return runc's exit status."""
     directory = Path(arguments[0])
-    os.umask(0o077)
+    umask = os.umask(0o077)
     if len(arguments) == 1:
         return hook(directory)
-    call = Call(arguments[1], arguments[2:])
+    call = Call(arguments[1], arguments[2:], umask)
     return VERBS[call.verb](directory, call) if call.verb in VERBS else call.hand_on()
 
 

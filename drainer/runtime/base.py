@@ -35,8 +35,8 @@ class Order:
     place: Place
     seconds: float
     """How long each of its steps may take."""
-    criu: Sequence[str] = ()
-    """Lines for CRIU's configuration file."""
+    flags: Sequence[str] = ()
+    """Options of `runc restore`, without dashes."""
     macs: Mapping[str, str] = field(default_factory=dict)
     """The hardware address that it had, by IPv4 address."""
 
@@ -77,7 +77,7 @@ class Runtime(Protocol):
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not; tell whether the stand-in was reached. Never raises.
 
-        What is still under way is left to end, and remembered until a `sweep`.
+        A restore that is still under way is ended.
         """
 
     def restore_error(self, place: Place) -> str:

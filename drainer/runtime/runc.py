@@ -5,20 +5,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.criu_log import first_error
-from drainer.runtime import stand_in
+from drainer.runtime import agent, stand_in
 from drainer.runtime.base import Order, Place
 from drainer.text import printable
 
 FLAGS = ("file-locks", "tcp-established", "ext-unix-sk", "link-remap")
 """Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
-
-RESTORE_ONLY = ("mntns-compat-mode",)
-"""Options that CRIU refuses at a dump."""
 
 _LOG_LIMIT = 4 << 20
 
@@ -44,7 +41,7 @@ class Runc:
             for directory in (place.path, place.images, place.work):
                 directory.mkdir(mode=0o700)
             configuration = place.work / "criu.conf"
-            lines = [line for line in criu if line not in (*FLAGS, *RESTORE_ONLY)]
+            lines = [line for line in criu if line not in FLAGS]
             configuration.write_text("\n".join((*lines, "")))
         except OSError as error:
             raise _storage(place.path, error) from error
@@ -100,12 +97,14 @@ class Runc:
             "images": str(order.place.images),
             "work": str(order.place.work),
             "seconds": order.seconds,
-            "criu": list(order.criu),
+            "flags": [flag for flag in order.flags if flag in FLAGS],
             "macs": dict(order.macs),
         }
         try:
             gate.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             gate.mkdir(mode=0o700, exist_ok=True)
+            if not stand_in.under_way(directory):
+                shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(mode=0o700)
             new = directory / "order.json.new"
             new.write_text(json.dumps(content))
@@ -114,11 +113,13 @@ class Runc:
             raise _storage(directory, error) from error
 
     def take_back(self, container: str, root: str) -> bool:
-        """Forget an order, obeyed or not; tell whether the stand-in was reached."""
+        """Forget an order, obeyed or not, and end its restore; tell whether it was reached."""
         directory = self._orders / container
         reached = (directory / "taken.json").exists()
-        if stand_in.under_way(directory):
-            return reached
+        if reached and not (directory / "status").exists():
+            # It would go on beside a cold start, and nobody would know its pids any more.
+            with suppress(OSError, ValueError):
+                agent.give_up(directory)
         shutil.rmtree(directory, ignore_errors=True)
         if not reached and root:
             try:

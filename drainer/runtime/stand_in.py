@@ -54,7 +54,7 @@ def find(search_path: str) -> tuple[str, str]:
     """Return the runc that is found in `search_path`, and where a stand-in would come before it.
 
     Each is empty if there is none. A directory serves if programs of root's can be put there and
-    run from there, and nobody else can put anything there.
+    run from there, nobody else can put anything there, and nothing of that name is there yet.
     """
     place = ""
     for directory in filter(None, search_path.split(":")):
@@ -64,7 +64,7 @@ def find(search_path: str) -> tuple[str, str]:
         elif os.access(file, os.X_OK) and file.is_file():
             runc = file.resolve()
             return str(file), "" if Path(place).parent.resolve() == runc.parent else place
-        elif not place and _serves(Path(directory)):
+        elif not place and not os.path.lexists(file) and _serves(Path(directory)):
             place = str(file)
     return "", place
 
@@ -85,9 +85,11 @@ def is_own(file: Path) -> bool:
         descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
-    with os.fdopen(descriptor, "rb") as opened:
+    try:
         regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        return regular and opened.read(len(_FIRST_LINES)) == _FIRST_LINES.encode()
+        return regular and os.read(descriptor, len(_FIRST_LINES)) == _FIRST_LINES.encode()
+    finally:
+        os.close(descriptor)
 
 
 def script(path: str, runc: str, orders: Path = ORDERS, agent: Path = AGENT) -> str:

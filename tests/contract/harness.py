@@ -16,7 +16,7 @@ from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineTimeoutError
 from drainer.host import containerd
 from drainer.host.procfs import Proc
-from drainer.model import Container, RestartPolicy
+from drainer.model import Address, Container, RestartPolicy
 from drainer.runtime import bundle, stand_in
 from drainer.runtime.base import Runtime
 from drainer.runtime.fake import FakeRuntime
@@ -77,8 +77,10 @@ class FakeHarness:
         container = Container(
             f"{number:064x}",
             f"contract-{number}",
+            IMAGE,
             restart_policy=RestartPolicy(policy),
             network_mode=f"container:{join}" if join else "bridge",
+            addresses=() if join else (Address("bridge", f"172.17.0.{number + 1}"),),
         )
         self.docker.add(container)
         self.advance(container.id)

@@ -1,6 +1,5 @@
 """A disposable host: a machine, its fresh disk and a connection to it."""
 
-import base64
 import json
 import os
 import shlex
@@ -80,8 +79,8 @@ class Image:
 class Options:
     """How to start a host.
 
-    `experimental` switches Docker's experimental features on before it starts for the first time;
-    the stock image has no `/etc/docker/daemon.json`. `journal_on_console` copies the journal to the
+    `experimental` switches Docker's experimental features on as soon as the host is up; the stock
+    image has no `/etc/docker/daemon.json`. `journal_on_console` copies the journal to the
     serial line, where it survives a power cut. `wait_booted` waits for the end of the boot, not
     only for ssh.
     """
@@ -94,11 +93,6 @@ class Options:
     def full_hardware(self) -> Hardware:
         """Return the hardware with the kernel arguments for the other options."""
         arguments = list(self.hardware.kernel_arguments)
-        if self.experimental:
-            content = json.dumps({"experimental": True})
-            line = f"f /etc/docker/daemon.json 0644 root root - {content}"
-            encoded = base64.b64encode(line.encode()).decode()
-            arguments.append(f"systemd.set_credential_binary=tmpfiles.extra:{encoded}")
         if self.journal_on_console:
             arguments.append("systemd.journald.forward_to_console=1")
         return replace(self.hardware, kernel_arguments=tuple(arguments))
@@ -280,6 +274,9 @@ def start(image: Image, options: Options | None = None) -> Iterator[Host]:
         host = Host(machine, image.key, wait_booted=options.wait_booted)
         stack.callback(host.dispose)
         host.power_on()
+        if options.experimental:
+            host.write("/etc/docker/daemon.json", json.dumps({"experimental": True}))
+            host.run("systemctl restart docker", 180)
         yield host
 
 

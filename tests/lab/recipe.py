@@ -7,6 +7,7 @@ from pathlib import Path
 LOCK = Path(__file__).parent.parent / "requirements.txt"
 
 _HOST_PACKAGES = (
+    "apparmor",
     "busybox-static",
     "ca-certificates",
     "containerd",

@@ -57,15 +57,17 @@ def test_a_host_that_refuses_skips_everything_for_that_reason() -> None:
 
 
 def test_each_goes_by_the_first_route_with_nothing_against_it() -> None:
-    plan = plan_of(Container("a", "web"), Container("b", "withinit", init=True))
-    entries = by_name(plan)
+    containers = (Container("a", "web"), Container("b", "withinit", init=True))
+    locked = replace(PROCESSES, file_locks=1, deleted_files=("/big",))
+    entries = by_name(make_plan(HOST, ENGINE, containers, {"a": PROCESSES, "b": locked}))
     assert (entries["web"].route, entries["web"].route_reasons) == (Route.ENGINE, ())
     assert (entries["web"].runtime_root, entries["web"].criu_options) == ("", ())
     by_runtime = entries["withinit"]
     assert by_runtime.route is Route.RUNTIME
-    assert [reason.id for reason in by_runtime.route_reasons] == ["init_process"]
+    ids = [reason.id for reason in by_runtime.route_reasons]
+    assert ids == ["init_process", "file_locks", "ghost_file_large"]
     assert by_runtime.runtime_root == PROCESSES.runtime_root
-    assert by_runtime.criu_options == ("mntns-compat-mode",)
+    assert by_runtime.criu_options == ("file-locks", "ghost-limit 1G")
 
 
 def test_a_route_that_the_host_refuses_is_not_taken() -> None:

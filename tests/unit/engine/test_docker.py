@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from itertools import chain, repeat
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -19,7 +20,7 @@ from drainer.errors import (
     ExitCode,
     NoPermissionError,
 )
-from drainer.model import RestartPolicy
+from drainer.model import Endpoint, RestartPolicy
 
 from .server import Answer, Docker, serving
 
@@ -403,3 +404,61 @@ def test_threads_have_their_own_connections(docker: Docker, engine: DockerEngine
     for thread in threads:
         thread.join()
     assert seen == [("one",)] * 8
+
+
+def test_what_is_allotted_is_asked_of_the_network(docker: Docker, engine: DockerEngine) -> None:
+    docker.answers["GET /networks/a%20%2F..%2Fb"] = Answer(
+        body={"Containers": {"web": {"IPv4Address": "10.0.0.2/24"}}}
+    )
+    assert engine.network("a /../b") == {"web": Endpoint("10.0.0.2")}
+    with pytest.raises(EngineError, match="page not found"):
+        engine.network("none")
+
+
+def test_a_placeholder_overrules_its_image(docker: Docker, engine: DockerEngine) -> None:
+    line = "POST /containers/create?name=drainer-placeholder-1"
+    docker.answers[line] = Answer(201, {"Id": "abc", "Warnings": []})
+    assert engine.create_placeholder("lab/busybox", "n", "drainer-placeholder-1") == "abc"
+    assert json.loads(docker.requests[-1].body) == {
+        "Image": "lab/busybox",
+        "Entrypoint": [],
+        "Cmd": ["placeholder"],
+        "User": "0:0",
+        "WorkingDir": "/",
+        "Healthcheck": {"Test": ["NONE"]},
+        "Labels": {"drainer.placeholder": "true"},
+        "HostConfig": {
+            "NetworkMode": "n",
+            "LogConfig": {"Type": "none"},
+            "RestartPolicy": {"Name": "no"},
+            "Runtime": "runc",
+        },
+    }
+
+
+def test_an_image_that_is_not_there(docker: Docker, engine: DockerEngine) -> None:
+    docker.answers["POST /containers/create?name=p"] = Answer(
+        404, {"message": "No such image: gone:latest"}
+    )
+    with pytest.raises(EngineError, match="No such image") as caught:
+        engine.create_placeholder("gone", "n", "p")
+    assert not isinstance(caught.value, ContainerGoneError)
+
+
+def test_placeholders_are_found_by_label_and_name(docker: Docker, engine: DockerEngine) -> None:
+    filters = json.dumps({"label": ["drainer.placeholder"], "name": ["^/drainer-placeholder-"]})
+    docker.answers[f"GET /containers/json?{urlencode({'all': 'true', 'filters': filters})}"] = (
+        Answer(body=[{"Id": "abc"}, {"Id": "def"}])
+    )
+    assert engine.placeholders() == ("abc", "def")
+
+
+def test_a_container_is_removed_with_its_volumes(docker: Docker, engine: DockerEngine) -> None:
+    line = "DELETE /containers/web?force=true&v=true"
+    for answer in (Answer(204), GONE):
+        docker.answers[line] = answer
+        engine.remove("web")
+    docker.answers[line] = Answer(500, {"message": "device or resource busy"})
+    with pytest.raises(EngineError, match="busy"):
+        engine.remove("web")
+    assert docker.lines == [line] * 3

@@ -11,7 +11,7 @@ from drainer.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
 )
-from drainer.model import Container, RestartPolicy
+from drainer.model import Address, Container, Endpoint, RestartPolicy
 
 
 @pytest.fixture
@@ -334,3 +334,49 @@ def test_two_engines_do_the_same(engine: FakeEngine) -> None:
         each.reboot()
         each.start("web", 1, "one")
     assert engine.running() == other.running()
+
+
+def test_dynamic_addresses_are_given_back_and_dealt_out_from_the_lowest(
+    engine: FakeEngine,
+) -> None:
+    first = add(engine, "a", addresses=(Address("n", "10.0.0.2", "fd00::2"),))
+    second = add(engine, "b", addresses=(Address("n", "10.0.0.5"),))
+    engine.kill(first)
+    engine.kill(second)
+    assert engine.inspect("a").addresses == (Address("n"),)
+    assert engine.network("n") == {}
+    engine.start("b", 1)
+    engine.start("a", 1)
+    assert engine.network("n") == {
+        second: Endpoint("10.0.0.2", "fd00::2"),
+        first: Endpoint("10.0.0.3", "fd00::3"),
+    }
+
+
+def test_a_fixed_address_stays_and_must_be_free(engine: FakeEngine) -> None:
+    fixed = Address("n", "10.0.0.2", fixed=True)
+    add(engine, "a", addresses=(fixed,))
+    add(engine, "b", addresses=(Address("n", "10.0.0.3"),))
+    engine.kill("a")
+    assert engine.inspect("a").addresses == (fixed,)
+    engine.kill("b")
+    engine.start("b", 1)
+    with pytest.raises(EngineError, match="Address already in use"):
+        engine.start("a", 1)
+
+
+def test_placeholders(engine: FakeEngine) -> None:
+    web = add(engine, image="image", addresses=(Address("n", "10.0.0.2"),))
+    made = engine.create_placeholder("image", "n", "drainer-placeholder-1")
+    with pytest.raises(EngineError, match="No such image: none"):
+        engine.create_placeholder("none", "n", "drainer-placeholder-2")
+    assert engine.placeholders() == (made,)
+    assert not engine.inspect(made).running
+    with pytest.raises(EngineError, match="already in use"):
+        engine.create_placeholder("image", "n", "drainer-placeholder-1")
+    engine.start(made, 1)
+    assert engine.network("n") == {web: Endpoint("10.0.0.2"), made: Endpoint("10.0.0.3")}
+    engine.remove(made)
+    engine.remove(made)
+    assert engine.placeholders() == ()
+    assert engine.network("n") == {web: Endpoint("10.0.0.2")}

@@ -8,13 +8,15 @@ from drainer.engine.inspect import (
     checkpoint_names,
     container_from,
     container_ids,
+    endpoints,
     engine_facts,
     exec_ids,
     exec_is_running,
     names_no_runtime,
+    new_id,
 )
 from drainer.errors import EngineError
-from drainer.model import Address, EngineFacts, Mount, RestartPolicy
+from drainer.model import Address, Endpoint, EngineFacts, Mount, RestartPolicy
 
 ID = "4f66ad9a0b2e6c6ee1d3a9a0cbf0f3f9e1e2a8a2f5a7a4f1b6f1a3f7c1d2e3f4"
 OTHER = "b" * 64
@@ -181,6 +183,32 @@ def test_an_address_asked_for_in_ipv6_is_fixed() -> None:
     data = copy.deepcopy(INSPECT)
     data["NetworkSettings"]["Networks"] = {"n": {"IPAMConfig": {"IPv6Address": "fd00::9"}}}
     assert container_from(data).addresses == (Address("n", fixed=True),)
+
+
+def test_what_is_allotted_on_a_network() -> None:
+    data = {
+        "Name": "n",
+        "Containers": {
+            "abc": {
+                "Name": "web",
+                "MacAddress": "02:42:0a:09:00:02",
+                "IPv4Address": "10.9.0.2/24",
+                "IPv6Address": "fd00:9::2/64",
+            },
+            "ep-1": {"Name": "new", "IPv4Address": "10.9.0.3/24", "IPv6Address": ""},
+        },
+    }
+    assert endpoints(data) == {
+        "abc": Endpoint("10.9.0.2", "fd00:9::2", "02:42:0a:09:00:02"),
+        "ep-1": Endpoint("10.9.0.3"),
+    }
+    assert endpoints({"Containers": None}) == {}
+
+
+def test_the_id_of_a_new_container() -> None:
+    assert new_id({"Id": "abc", "Warnings": None}) == "abc"
+    with pytest.raises(EngineError, match="no Id"):
+        new_id({})
 
 
 def test_null_and_absent_read_as_empty() -> None:

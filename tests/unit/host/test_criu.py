@@ -84,3 +84,23 @@ def test_without_criu_nothing_is_run() -> None:
         pytest.fail(f"{arguments} {timeout}")
 
     assert probe("/nonexistent", runner) == Criu()
+
+
+def test_of_an_old_criu_the_package_tells_what_the_version_does_not(tmp_path: Path) -> None:
+    program = tmp_path / "criu"
+    program.touch(0o755)
+    answers = {
+        "--version": Result(0, "Version: 3.17.1\n"),
+        str(program): Result(0, f"criu: {program}\n"),
+        "criu": Result(0, "3.17.1-2+deb12u2"),
+    }
+
+    def runner(arguments: Sequence[str], timeout: float) -> Result:
+        assert timeout == 60
+        return answers.get(arguments[-1], Result(0))
+
+    assert probe(str(tmp_path), runner).package == "3.17.1-2+deb12u2"
+    answers[str(program)] = Result(1, "", "no path found")
+    assert probe(str(tmp_path), runner).package == ""
+    answers[str(program)] = Result(0, "diversion by x from: /usr/sbin/criu\n")
+    assert probe(str(tmp_path), runner).package == ""

@@ -132,11 +132,14 @@ HOST_CASES = {
             on(criu="3.17.1", kernel="6.1.0-40-amd64"),
             on(criu="4.1"),
             on(criu="unreadable"),
+            on(criu="3.17.1", criu_package="3.17.1-2+deb12u1", kernel="6.1.0-56-amd64"),
+            on(criu="3.17.1", criu_package="3.17.1-2+deb12u2", kernel="6.12.1-bpo12-amd64"),
             on(criu="4.1.1", kernel="6.16.0"),
             on(criu="4.2", kernel="7.1.3"),
         ],
         [
             on(criu=""),
+            on(criu="3.17.1", criu_package="3.17.1-2+deb12u2", kernel="6.1.0-56-amd64"),
             on(criu="4.1.1", kernel="6.15.9"),
             on(criu="4.2", kernel="7.0.1"),
             on(criu="4.2.1", kernel="7.2.0-1-cloud-amd64"),
@@ -190,6 +193,11 @@ SKIP_CASES = {
         ],
     ),
     "tty": Cases([with_(tty=True)], [Given()]),
+    "no_new_privileges_lost": Cases(
+        [Given(processes={"no_new_privileges": True}, host={"criu": "3.17.1"})],
+        [doing(no_new_privileges=True), on(criu="3.17.1")],
+    ),
+    "bind_source_link": Cases([doing(linked_sources=("/etc/localtime",))], [Given()]),
     "init_process": Cases([with_(init=True)], [Given()]),
     "runtime_unseen": Cases([doing(runtime="")], [Given(), with_(running=False)]),
     "runtime_fixed": Cases(

@@ -1,0 +1,71 @@
+"""Networks of the fake daemon: who has which address.
+
+As Docker's own allocator does, a dynamic address is given back when its container goes down, and
+the lowest free one is allotted at start (moby libnetwork/ipams/defaultipam).
+"""
+
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+
+from drainer.errors import EngineError
+from drainer.model import Address
+
+_PREFIX = {4: 24, 6: 64}
+_FIRST = 2
+"""The first address of a pool is the gateway's."""
+
+
+class FakeNetworks:
+    """Pools by network and IP version. Each is learnt from the first address that is seen of it."""
+
+    def __init__(self) -> None:
+        """Start without any network."""
+        self._pools: dict[tuple[str, int], IPv4Network | IPv6Network] = {}
+
+    def learn(self, addresses: Iterable[Address]) -> None:
+        """Take note of the pools that these addresses are from."""
+        for address in addresses:
+            for text in (address.ipv4, address.ipv6):
+                with suppress(ValueError):
+                    version = ip_address(text).version
+                    pool = ip_network(f"{text}/{_PREFIX[version]}", strict=False)
+                    self._pools.setdefault((address.network, version), pool)
+
+    def allot(
+        self, addresses: Iterable[Address], taken: Collection[Address]
+    ) -> tuple[Address, ...]:
+        """Return what a container has once it is started; what it has already stays.
+
+        `taken` is what others have. Raises Docker's refusal of a fixed address that is not free.
+        """
+        return tuple(self._allotted(address, taken) for address in addresses)
+
+    def _allotted(self, address: Address, taken: Collection[Address]) -> Address:
+        others = [other for other in taken if other.network == address.network]
+        used = {other.ipv4 for other in others} | {other.ipv6 for other in others}
+        if address.fixed:
+            if {address.ipv4, address.ipv6} - {""} & used:
+                raise EngineError("failed to set up container networking: Address already in use")
+            return address
+        return replace(
+            address,
+            ipv4=address.ipv4 or self._lowest(address.network, 4, used),
+            ipv6=address.ipv6 or self._lowest(address.network, 6, used),
+        )
+
+    def _lowest(self, network: str, version: int, used: set[str]) -> str:
+        pool = self._pools.get((network, version))
+        if pool is None:
+            return ""
+        free = (str(pool[n]) for n in range(_FIRST, len(used) + _FIRST + 1))
+        return next(address for address in free if address not in used)
+
+
+def given_back(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """Return what a container still has when it is down: fixed addresses, and its networks."""
+    return tuple(
+        address if address.fixed else replace(address, ipv4="", ipv6="", mac="")
+        for address in addresses
+    )

@@ -1,0 +1,131 @@
+"""The network interfaces of another process's network namespace.
+
+Standard library only: it is run as a plain file by the host's Python, beside the stand-in for runc.
+Neither function may be called while other threads of this process look at the network.
+"""
+
+import ctypes
+import fcntl
+import os
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# Requests and flags of linux/sockios.h, linux/if.h and linux/if_arp.h.
+_GET_ADDRESSES = 0x8912
+_GET_FLAGS = 0x8913
+_SET_FLAGS = 0x8914
+_SET_MAC = 0x8924
+_UP = 0x1
+_ETHERNET = 1
+
+_CLONE_NEWNET = 0x40000000
+_REQUEST = struct.Struct("16s24s")
+"""struct ifreq on a 64-bit machine: name, and a union of 24 bytes."""
+_LIST = struct.Struct("iP")
+"""struct ifconf: length in bytes, and where the list is."""
+_MOST = 256
+"""Addresses that are looked at."""
+_MAC_BYTES = 6
+
+_NOTIFY = (
+    Path("/proc/sys/net/ipv4/conf/all/arp_notify"),
+    Path("/proc/sys/net/ipv6/conf/all/ndisc_notify"),
+)
+"""With 1 the kernel tells the neighbours of a new MAC (Documentation/networking/ip-sysctl.rst)."""
+
+
+def set_macs(pid: int, wanted: Mapping[str, str]) -> None:
+    """Give the interfaces of a process's namespace the MAC addresses that are wanted.
+
+    `wanted` is by IPv4 address; one that no interface has is passed over. An interface may be up.
+    Neighbours are told: Docker 28 has just told them another MAC, and they would send to that one
+    for some 8 s. Raises OSError, and ValueError for what is no MAC address; some may be set then.
+    """
+    macs = {address: _parsed(mac) for address, mac in wanted.items()}
+    with _inside(pid) as there, _telling_neighbours():
+        for name, address in _addresses(there):
+            if address in macs:
+                _ask(there, _SET_MAC, name, struct.pack("=H6s", _ETHERNET, macs[address]))
+
+
+def take_down(pid: int) -> None:
+    """Take down the interfaces of a process's namespace, but not the loopback. Raises OSError."""
+    with _inside(pid) as there:
+        for name in _names(pid):
+            (flags,) = struct.unpack_from("=H", _ask(there, _GET_FLAGS, name))
+            _ask(there, _SET_FLAGS, name, struct.pack("=H", flags & ~_UP))
+
+
+def _parsed(mac: str) -> bytes:
+    octets = bytes.fromhex(mac.replace(":", ""))
+    if len(octets) != _MAC_BYTES:
+        raise ValueError(f"not a MAC address: {mac!r}")
+    return octets
+
+
+@contextmanager
+def _inside(pid: int) -> Iterator[socket.socket]:
+    """Be in a process's network namespace, with a socket that belongs to it."""
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _enter(there)
+        finally:
+            os.close(there)
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+                yield asked
+        finally:
+            _enter(here)
+    finally:
+        os.close(here)
+
+
+def _enter(namespace: int) -> None:
+    """Change this thread's network namespace. `os.setns` is new in Python 3.12."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, _CLONE_NEWNET):
+        code = ctypes.get_errno()
+        raise OSError(code, f"setns: {os.strerror(code)}")
+
+
+@contextmanager
+def _telling_neighbours() -> Iterator[None]:
+    """Let the kernel announce new MACs; /proc/sys/net is that of the opener's namespace."""
+    before: dict[Path, str] = {}
+    for setting in _NOTIFY:
+        with suppress(OSError):  # a kernel without IPv6
+            before[setting] = setting.read_text()
+            setting.write_text("1")
+    try:
+        yield
+    finally:
+        for setting, value in before.items():
+            with suppress(OSError):
+                setting.write_text(value)
+
+
+def _names(pid: int) -> tuple[bytes, ...]:
+    """Name the interfaces of a process's namespace, but not the loopback."""
+    lines = Path(f"/proc/{pid}/net/dev").read_bytes().splitlines()[2:]
+    names = (line.partition(b":")[0].strip() for line in lines)
+    return tuple(name for name in names if name != b"lo")
+
+
+def _addresses(there: socket.socket) -> Iterator[tuple[bytes, str]]:
+    """Yield each IPv4 address with its interface's name (SIOCGIFCONF in netdevice(7))."""
+    found = ctypes.create_string_buffer(_MOST * _REQUEST.size)
+    request = _LIST.pack(len(found), ctypes.addressof(found))
+    length, _ = _LIST.unpack(fcntl.ioctl(there, _GET_ADDRESSES, request))
+    for name, value in _REQUEST.iter_unpack(found.raw[:length]):
+        # A label such as `eth0:1` names its interface first.
+        yield name.partition(b"\0")[0].partition(b":")[0], socket.inet_ntoa(value[4:8])
+
+
+def _ask(there: socket.socket, number: int, name: bytes, value: bytes = b"") -> bytes:
+    """Make one request about an interface; return what it answers."""
+    return fcntl.ioctl(there, number, _REQUEST.pack(name, value))[16:]

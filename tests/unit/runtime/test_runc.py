@@ -1,0 +1,261 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
+from drainer.runtime.base import Order, Place, Runtime
+from drainer.runtime.runc import Runc
+from tests.unit.runtime.machine import ID, OTHER, Machine, until
+
+CRIU_LOG = """\
+(00.000051) Version: 4.1.1 (gitid 0)
+(00.904173) Error (criu/sk-inet.c:191): inet: Connected TCP \x1bsocket.
+(02.709482) Error (criu/cr-dump.c:2111): Dumping FAILED.
+"""
+RUNC_LOG = """\
+{"level":"error","msg":"first","time":"t"}
+{"level":"error","msg":"criu failed: type DUMP errno 0","time":"t"}
+no JSON
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def checkpoint(machine: Machine, *criu: str, timeout: float = 10.0) -> None:
+    machine.runc.checkpoint(ID, "/run/runc/moby", machine.place, criu, timeout)
+
+
+def modes(directory: Path) -> dict[str, int]:
+    return {str(p.relative_to(directory)): p.stat().st_mode & 0o777 for p in directory.rglob("*")}
+
+
+# Checkpoints.
+
+
+def test_runc_is_told_to_checkpoint_and_leave_running(machine: Machine) -> None:
+    protocol: Runtime = machine.runc
+    protocol.checkpoint(ID, "/run/runc/moby", machine.place, ["tcp-close"], 10)
+    assert machine.calls == [
+        [
+            *("--root", "/run/runc/moby", "--log", str(machine.place.work / "runc.log")),
+            *("--log-format", "json", "checkpoint", "--leave-running"),
+            *("--image-path", str(machine.place.images)),
+            *("--work-path", str(machine.place.work), ID),
+        ]
+    ]
+
+
+def test_what_only_flags_can_set_are_flags_and_the_rest_is_in_a_file(machine: Machine) -> None:
+    checkpoint(machine, "file-locks", "tcp-close", "ghost-limit 9", "link-remap")
+    assert machine.calls[0][-3:] == ["--file-locks", "--link-remap", ID]
+    environment = json.loads((machine.here / "environment.json").read_text())
+    assert environment.pop("CRIU_CONFIG_FILE") == str(machine.place.work / "criu.conf")
+    assert environment.items() >= {"PATH": os.environ["PATH"]}.items()
+    assert (machine.place.work / "criu.conf").read_text() == "tcp-close\nghost-limit 9\n"
+
+
+def test_a_checkpoint_is_roots_alone(machine: Machine) -> None:
+    old = os.umask(0o022)
+    try:
+        machine.plan(**{"dump.log": "x", "log": ""})
+        checkpoint(machine)
+    finally:
+        os.umask(old)
+    assert machine.place.path.stat().st_mode & 0o777 == 0o700
+    assert machine.place.path.parent.stat().st_mode & 0o777 == 0o700
+    found = modes(machine.place.path)
+    assert found.pop("work/criu.conf") & 0o400
+    assert found == {
+        "images": 0o700,
+        "images/inventory.img": 0o600,
+        "work": 0o700,
+        "work/dump.log": 0o600,
+        "work/runc.log": 0o600,
+    }
+
+
+@pytest.mark.parametrize(
+    ("dump", "log", "expected"),
+    [
+        (CRIU_LOG, RUNC_LOG, "inet: Connected TCP \\x1bsocket."),
+        ("(00.1) nothing\n", RUNC_LOG, "criu failed: type DUMP errno 0"),
+        (None, RUNC_LOG, "criu failed: type DUMP errno 0"),
+        (None, "[]\n{}\n1", "runc has not said why"),
+        (None, None, "runc has not said why"),
+    ],
+)
+def test_a_refusal_names_its_cause(
+    machine: Machine, dump: str | None, log: str | None, expected: str
+) -> None:
+    machine.plan(**{"status": 1, "dump.log": dump, "log": log})
+    with pytest.raises(RuntimeRefusedError) as raised:
+        checkpoint(machine)
+    assert raised.value.message == f"CRIU could not checkpoint it: {expected}"
+
+
+def test_a_runc_that_is_gone_is_a_refusal(machine: Machine) -> None:
+    machine.file.unlink()
+    with pytest.raises(RuntimeRefusedError, match="cannot be run: No such file"):
+        checkpoint(machine)
+
+
+def test_a_checkpoint_that_takes_too_long_goes_on(machine: Machine) -> None:
+    machine.plan(sleep=0.6)
+    with (
+        pytest.warns(ResourceWarning, match="still running"),
+        pytest.raises(EngineTimeoutError, match=r"0\.1 s"),
+    ):
+        checkpoint(machine, timeout=0.1)
+    assert not (machine.here / "ended").exists()
+    until((machine.here / "ended").exists)
+
+
+def test_a_checkpoint_is_never_made_over_another(machine: Machine) -> None:
+    checkpoint(machine)
+    with pytest.raises(StorageError, match="File exists"):
+        checkpoint(machine)
+    assert len(machine.calls) == 1
+
+
+def test_a_checkpoint_is_deleted_with_its_drains_last(machine: Machine) -> None:
+    other = Place(machine.place.path.parent / OTHER)
+    checkpoint(machine)
+    machine.runc.checkpoint(OTHER, "/r", other, [], 10)
+    machine.runc.delete(machine.place)
+    assert other.path.exists()
+    machine.runc.delete(other)
+    assert not other.path.parent.exists()
+    machine.runc.delete(other)
+    assert (machine.here / "checkpoints").is_dir()
+
+
+def test_what_cannot_be_deleted_is_an_error(machine: Machine) -> None:
+    machine.place.path.parent.mkdir(parents=True)
+    machine.place.path.write_text("")
+    with pytest.raises(StorageError, match="Not a directory"):
+        machine.runc.delete(machine.place)
+
+
+def test_why_a_restore_failed_is_in_its_log(machine: Machine) -> None:
+    assert machine.runc.restore_error(machine.place) == ""
+    machine.place.work.mkdir(parents=True)
+    (machine.place.work / "restore.log").write_text(
+        "(00.1)      1: Error (criu/files-reg.c:2): File \xe4 has bad size\n", "latin-1"
+    )
+    assert machine.runc.restore_error(machine.place) == "File \ufffd has bad size"
+
+
+# Orders.
+
+
+def order(machine: Machine, container: str = ID) -> Order:
+    return Order(
+        container, str(machine.root), machine.place, 5.0, ["file-locks", "b 1"], {"1.2.3.4": "02"}
+    )
+
+
+@pytest.fixture
+def orders(machine: Machine) -> Path:
+    machine.orders.mkdir(parents=True)
+    return machine.orders
+
+
+def test_an_order_says_everything_and_shuts_the_gate(machine: Machine, orders: Path) -> None:
+    machine.runc.lay_out(order(machine))
+    assert json.loads((orders / ID / "order.json").read_text()) == {
+        "gate": str(machine.root / ID),
+        "images": str(machine.place.images),
+        "work": str(machine.place.work),
+        "seconds": 5.0,
+        "flags": ["file-locks"],
+        "macs": {"1.2.3.4": "02"},
+    }
+    assert [p.name for p in (orders / ID).iterdir()] == ["order.json"]
+    assert (orders / ID).stat().st_mode & 0o777 == 0o700
+    assert (machine.root / ID).is_dir()
+
+
+def test_an_order_replaces_what_a_former_one_left(machine: Machine, orders: Path) -> None:
+    machine.runc.lay_out(order(machine))
+    (orders / ID / "order.json").rename(orders / ID / "taken.json")
+    (orders / ID / "status").write_text("1")
+    machine.runc.lay_out(order(machine))
+    assert [p.name for p in (orders / ID).iterdir()] == ["order.json"]
+
+
+def test_the_runtimes_root_is_made(machine: Machine, orders: Path) -> None:
+    machine.root.rmdir()
+    machine.runc.lay_out(order(machine))
+    assert machine.root.stat().st_mode & 0o777 == 0o711
+    assert (orders / ID).is_dir()
+
+
+def test_an_order_that_was_not_taken_is_taken_back_with_its_gate(
+    machine: Machine, orders: Path
+) -> None:
+    machine.runc.lay_out(order(machine))
+    assert not machine.runc.take_back(ID, str(machine.root))
+    assert not any(orders.iterdir())
+    assert not any(machine.root.iterdir())
+    assert not machine.runc.take_back(ID, str(machine.root))
+    assert not machine.runc.take_back(ID, "")
+
+
+def test_an_order_that_was_taken_leaves_the_state_to_runc(machine: Machine, orders: Path) -> None:
+    machine.runc.lay_out(order(machine))
+    (orders / ID / "order.json").rename(orders / ID / "taken.json")
+    assert machine.runc.take_back(ID, str(machine.root))
+    assert not any(orders.iterdir())
+    assert (machine.root / ID).is_dir()
+
+
+def test_a_gate_that_is_not_empty_is_never_removed(machine: Machine, orders: Path) -> None:
+    state = machine.root / ID / "state.json"
+    state.parent.mkdir()
+    state.write_text("{}")
+    machine.runc.lay_out(order(machine))
+    assert not machine.runc.take_back(ID, str(machine.root))
+    assert not any(orders.iterdir())
+    assert state.exists()
+
+
+def test_an_order_that_cannot_be_written_is_an_error(machine: Machine, orders: Path) -> None:
+    with pytest.raises(StorageError, match="File exists"):
+        machine.runc.lay_out(Order(ID, str(machine.file), machine.place, 5.0))
+    orders.rmdir()
+    with pytest.raises(StorageError, match="No such file"):
+        machine.runc.lay_out(order(machine))
+    assert not machine.runc.take_back(ID, str(machine.root))
+    assert not any(machine.root.iterdir())
+
+
+def test_a_sweep_leaves_orders_under_way_alone(machine: Machine, orders: Path) -> None:
+    for container in (ID, OTHER):
+        machine.runc.lay_out(order(machine, container))
+    (orders / ID / "order.json").rename(orders / ID / "taken.json")
+    assert machine.runc.sweep() == 1
+    assert [p.name for p in orders.iterdir()] == [ID]
+    assert [p.name for p in machine.root.iterdir()] == [ID]
+    (orders / ID / "status").write_text("0")
+    assert machine.runc.sweep() == 1
+    assert machine.runc.sweep() == 0
+
+
+def test_the_window_is_open_while_the_block_runs(machine: Machine) -> None:
+    with machine.runc.window():
+        assert machine.path.stat().st_mode & 0o777 == 0o755
+    assert not machine.path.exists()
+
+
+def test_without_a_place_there_is_no_window(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runc = Runc("/usr/bin/runc", "", "", tmp_path / "run" / "orders")
+    with pytest.raises(StorageError), runc.window():
+        pytest.fail("the window is open")
