@@ -48,6 +48,10 @@ CASES: tuple[tuple[Facts, dict[str, str]], ...] = (
         {"criu": "problem", "route_engine": "problem", "route_runtime": "problem"},
     ),
     (
+        on_host(criu="3.17.1", criu_package="3.17.1-2+deb12u2", kernel="6.1.0-40-amd64"),
+        {},
+    ),
+    (
         on_host(criu_problem="Error: no"),
         {"criu_check": "problem", "route_engine": "problem", "route_runtime": "problem"},
     ),
