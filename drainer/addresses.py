@@ -8,16 +8,18 @@ all lower ones are taken by others: by placeholders.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
-from drainer.model import Address, Container, Endpoint
+from drainer.model import Address, Container, Endpoint, Pool
 
 MOST_PLACEHOLDERS = 64
 """For one network. What would need more of them is not kept."""
 
 _TERMINATED = 143
 _MAC_BITS = 48
+_BROADCASTS = 4
+"""The version of IP that has broadcast addresses."""
 
 
 class Number(NamedTuple):
@@ -89,6 +91,32 @@ def missing(wanted: Collection[str], taken: Collection[str], new: Collection[str
     for free in _numbers(set(wanted) - set(taken)):
         counts[free.version] += free.value > highest.get(free.version, -1)
     return max(counts.values(), default=0)
+
+
+def next_free(pools: Iterable[Pool], version: int, taken: Collection[str]) -> str:
+    """Return the address that Docker would choose next; empty if that cannot be told.
+
+    Neither the subnet's own address nor, with IPv4, that of its broadcasts is ever chosen (moby
+    libnetwork/ipams/defaultipam/address_space.go).
+    """
+    used = {found.value for found in _numbers(taken) if found.version == version}
+    for pool in pools:
+        try:
+            subnet, part = ip_network(pool.subnet), ip_network(pool.part or pool.subnet)
+        except ValueError:
+            continue
+        if subnet.version != version:
+            continue
+        used |= {found.value for found in _numbers(pool.reserved)}
+        used.add(int(subnet.network_address))
+        if version == _BROADCASTS:
+            used.add(int(subnet.broadcast_address))
+        value, last = int(part.network_address), int(part.broadcast_address)
+        while value in used:
+            value += 1
+        if value <= last:
+            return str(ip_address(value) if version == _BROADCASTS else IPv6Address(value))
+    return ""
 
 
 def holders(address: Address, held: Mapping[str, Endpoint]) -> tuple[str, ...]:

@@ -80,6 +80,17 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """From where Docker chooses the addresses of a network."""
+
+    subnet: str
+    part: str = ""
+    """The part of the subnet that addresses are chosen from (`--ip-range`); empty for all."""
+    reserved: tuple[str, ...] = ()
+    """Addresses that are never chosen, such as the gateway's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """One entry of `Mounts` in docker inspect."""
 
@@ -231,6 +242,8 @@ class Subject:
     host: HostFacts
     engine: EngineFacts
     providers: tuple["Provider", ...] = ()
+    changing_addresses: tuple[str, ...] = ()
+    """The networks on which its address may be another one after the resume, each with why."""
 
 
 class Bond(StrEnum):

@@ -1,4 +1,4 @@
-"""Keep the dynamic addresses of containers that a resume starts, by holding them until their turn.
+"""Keep the dynamic addresses of containers that a resume starts, by holding those that are lower.
 
 Whatever goes wrong here costs an address and never a container: no error leaves this module.
 """
@@ -9,11 +9,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from drainer.addresses import MOST_PLACEHOLDERS, holders, missing, wanted
+from drainer.addresses import (
+    MOST_PLACEHOLDERS,
+    dealt,
+    holders,
+    missing,
+    next_free,
+    number,
+    wanted,
+)
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError
 from drainer.manifest import Entry
-from drainer.model import PLACEHOLDER_PREFIX, Address, Endpoint
+from drainer.model import PLACEHOLDER_PREFIX, Address, Endpoint, Pool
 from drainer.turns import Turns
 
 START_TIMEOUT = 120.0
@@ -53,6 +61,7 @@ class AddressKeeper:
         self._wanted = {n: w for n in networks if (w := wanted(n, owners))}
         self._made: dict[str, dict[str, Endpoint]] = {n: {} for n in self._wanted}
         """What each placeholder holds, by network and id; guarded by the network's turn."""
+        self._pools: dict[str, tuple[Pool, ...]] = {}
         self._turns = Turns(engine, self._wanted)
         self._failures: list[str] = []
         self._lock = threading.Lock()
@@ -64,17 +73,21 @@ class AddressKeeper:
             return tuple(self._failures)
 
     def prepare(self) -> None:
-        """Remove what an earlier run left, and hold all addresses up to the highest wanted one."""
+        """Remove what an earlier run left, and look at the networks."""
         self._remove_all(self._found())
         for network in self._wanted:
-            with self._turns.of([network]):
-                self._fill(network)
-                self._tell_taken(network)
+            try:
+                self._pools[network] = self._engine.pools(network)
+            except _Failure as error:
+                self._fail(f"the network {network} is not known: {_words(error)}")
+            self._tell_taken(network)
 
     @contextmanager
     def turn(self, entry: Entry) -> Iterator[None]:
         """Start one container in this block: its addresses are the next ones to be allotted.
 
+        Where they would not be, placeholders take those that come before them; where containers
+        are started in the order of their addresses and nobody has gone, there are none.
         Others wait for its networks until Docker has allotted them, at the latest until the end of
         the block. What is not allotted by then is held again, so the block may be repeated.
         """
@@ -82,7 +95,7 @@ class AddressKeeper:
         freed: dict[str, frozenset[str]] = {}
         try:
             with self._turns.of({a.network for a in mine}) as turn:
-                freed = {a.network: self._free(a) for a in mine}
+                freed = {a.network: self._make_next(a) for a in mine}
                 turn.until_allotted(entry.id)
                 try:
                     yield
@@ -101,10 +114,26 @@ class AddressKeeper:
         made = [identity for held in self._made.values() for identity in held]
         self._remove_all(tuple(dict.fromkeys((*made, *self._found()))))
 
-    def _fill(self, network: str, also: Collection[str] = ()) -> None:
-        """Start placeholders until every wanted address is held by somebody."""
+    def _make_next(self, address: Address) -> frozenset[str]:
+        """Let an address be the next one to be allotted; return all that this gives away."""
+        chosen = dealt(address)
+        if chosen and not self._is_next(address.network, chosen):
+            self._fill(address.network, chosen)
+        return self._free(address)
+
+    def _is_next(self, network: str, chosen: Collection[str]) -> bool:
+        """Tell whether Docker would choose these addresses if a container started now."""
+        try:
+            taken = _texts(self._look(network))
+        except _Failure:
+            return False
+        pools = self._pools.get(network, ())
+        versions = {found.version: text for text in chosen if (found := number(text))}
+        return all(next_free(pools, v, taken) == text for v, text in versions.items())
+
+    def _fill(self, network: str, wanted_now: Collection[str]) -> None:
+        """Start placeholders until each of these addresses is held by somebody."""
         made, new = self._made[network], set[str]()
-        wanted_now = self._wanted[network].union(also)
         try:
             while count := self._missing(network, wanted_now, new):
                 count = min(count, MOST_PLACEHOLDERS - len(made))

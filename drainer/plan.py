@@ -1,8 +1,10 @@
 """The plan: what a drain would do now, decided from facts alone."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from drainer.addresses import kept
 from drainer.criu_options import criu_options
 from drainer.model import (
     ROUTES,
@@ -98,9 +100,10 @@ def make_plan(
     }
     refused = {route: refusals(host, engine, route) for route in routes}
     reasons = _judge(subjects, refused, bonds, wave_of)
+    changing = _changing_addresses(host, known, reasons)
     entries = (
         _entry(
-            subject,
+            replace(subject, changing_addresses=changing.get(identity, ())),
             reasons[identity],
             wave_of[identity],
             tuple(dict.fromkeys(provider for provider, _ in bonds[identity])),
@@ -110,6 +113,20 @@ def make_plan(
     ordered = sorted(entries, key=lambda e: (e.wave, e.container.name, e.container.id))
     against_all = () if chosen_route(refused) else skipping_reasons(refused)
     return Plan(host, engine, against_all, tuple(ordered), tuple(routes))
+
+
+def _changing_addresses(
+    host: HostFacts, known: Mapping[str, Container], reasons: Mapping[str, Reasons]
+) -> dict[str, tuple[str, ...]]:
+    """Say for each container that is carried which addresses may change, and why."""
+    carried = [identity for identity in known if chosen_route(reasons[identity]) is not None]
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for prospect in kept(known.values(), carried):
+        # Without a stand-in there are no placeholders to hold addresses.
+        why = prospect.why if host.stand_in else "nothing can stand in for runc"
+        if why:
+            found[prospect.container].append(f"{prospect.network}: {why}")
+    return {identity: tuple(sentences) for identity, sentences in found.items()}
 
 
 def _entry(subject: Subject, reasons: Reasons, wave: int, needs: tuple[str, ...]) -> PlanEntry:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from drainer.addresses import Number, number
 from drainer.carriers.base import Carrier, Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
@@ -18,6 +20,7 @@ from drainer.errors import (
 from drainer.host.base import Host
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Address, Container, EngineFacts, HostFacts, Route
+from drainer.placeholders import AddressKeeper
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import START_TIMEOUT, forget, put_policy_back, release, start_like_docker
 from drainer.rules import refusals
@@ -48,14 +51,15 @@ def resume(
     options: ResumeOptions,
     on_change: Callable[[Entry], None] = lambda _entry: None,
     obstacles: Mapping[Route, str] = MappingProxyType({}),
+    keeper: AddressKeeper | None = None,
 ) -> Manifest:
     """Restore, else start cold, every container that the manifest waits for; return it.
 
     Providers go before their users. When the budget is over, the rest is started cold; when
     interrupted, the rest keeps its state for the next resume. What could not be settled, for want
     of an answer from Docker, is tried again; if it stays so, the manifest stays pending.
-    `obstacles` says why a route cannot be used. Raises `EngineError` when Docker does not answer
-    at all; then nothing was changed.
+    `obstacles` says why a route cannot be used, `keeper` sees to the addresses. Raises
+    `EngineError` when Docker does not answer at all; then nothing was changed.
     """
     manifest = record.manifest
     now, facts = host.facts(), engine.facts()
@@ -71,16 +75,16 @@ def resume(
             route: obstacles.get(route) or _host_obstacle(manifest.host, now, facts, route)
             for route in carriers
         },
-        waiting=waiting_users(manifest.entries),
+        keeper=keeper,
     )
     known = {e.id: e for e in manifest.entries}
     # Providers first, also where only the number of places decides who waits.
     providers = {
         e.id: [p for p in e.needs if p in known and known[p].wave > e.wave]
-        for e in sorted(manifest.entries, key=lambda e: -e.wave)
+        for e in sorted(manifest.entries, key=_resume_order)
     }
-    for number in range(PASSES):
-        worker.begin_pass(last=number == PASSES - 1)
+    for turn in range(PASSES):
+        worker.begin_pass(last=turn == PASSES - 1)
         run_in_order(providers, worker.bring_back, options.parallel)
         if not worker.unsettled or deadline.interrupted:
             break
@@ -88,6 +92,12 @@ def resume(
     if not worker.unsettled:
         record.finish()
     return record.manifest
+
+
+def _resume_order(entry: Entry) -> tuple[int, list[Number]]:
+    """Order by wave, then by address: so the fewest addresses have to be held."""
+    known = (number(a.ipv4) for a in entry.addresses)
+    return -entry.wave, [found for found in known if found]
 
 
 def _host_obstacle(then: HostFacts, now: HostFacts, engine: EngineFacts, route: Route) -> str:
@@ -116,7 +126,7 @@ class _Worker:
         on_change: Callable[[Entry], None],
         *,
         obstacles: Mapping[Route, str],
-        waiting: frozenset[str],
+        keeper: AddressKeeper | None,
     ) -> None:
         self._engine = engine
         self._host = host
@@ -126,7 +136,8 @@ class _Worker:
         self._options = options
         self._on_change = on_change
         self._obstacles = obstacles
-        self._waiting = waiting
+        self._waiting = waiting_users(record.manifest.entries)
+        self._keeper = keeper
         self._last = False
         self.unsettled: set[str] = set()
         """Ids whose end is open: they are to be looked at again."""
@@ -173,9 +184,23 @@ class _Worker:
                 self._restore(entry)
             case Step.CONFIRM if container:
                 self._finish(entry, container)
+            case Step.START_COLD if entry.state is State.RESTORING and self._ended_well(entry):
+                return
             case _:
                 why = entry.detail or "what became of it at the drain is not known"
                 self._start_cold(entry, why)
+
+    def _ended_well(self, entry: Entry) -> bool:
+        """Let a restore that an earlier run began end; tell whether that settled it."""
+        limit = self._deadline.limit(self._options.container_timeout)
+        self._carrier(entry).wait(entry, limit)
+        container = self._engine.inspect(entry.id)
+        if container.running:
+            self._finish(entry, container)
+        return container.running
+
+    def _turn(self, entry: Entry) -> AbstractContextManager[None]:
+        return self._keeper.turn(entry) if self._keeper else nullcontext()
 
     def _twin(self, entry: Entry) -> str:
         try:
@@ -199,7 +224,8 @@ class _Worker:
         why = "Docker reported a start, but it does not run"
         try:
             limit = self._deadline.limit(self._options.container_timeout)
-            self._carrier(entry).restore(entry, limit)
+            with self._turn(entry):
+                self._carrier(entry).restore(entry, limit)
         except EngineTimeoutError:
             # Docker goes on with it; a cold start now would only meet the restore.
             self._wait_until_running(entry)
@@ -276,7 +302,8 @@ class _Worker:
         )
         self._carrier(entry).tidy(entry)
         try:
-            self._engine.start(entry.id, START_TIMEOUT)
+            with self._turn(entry):
+                self._engine.start(entry.id, START_TIMEOUT)
         except (EngineTimeoutError, EngineUnavailableError):
             raise
         except DrainerError as error:

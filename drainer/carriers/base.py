@@ -23,6 +23,9 @@ class Carrier(Protocol):
     def restore(self, entry: Entry, timeout: float) -> None:
         """Start it from its checkpoint. That this returns does not prove that it did."""
 
+    def wait(self, entry: Entry, timeout: float) -> None:
+        """Wait while a restore that an earlier run began is under way."""
+
     def tidy(self, entry: Entry) -> None:
         """Remove what a restore, however it ended, has left beside the checkpoint."""
 

@@ -66,6 +66,9 @@ class EngineCarrier:
             else:
                 return
 
+    def wait(self, entry: Entry, timeout: float) -> None:
+        """Return at once: what Docker is at is not to be seen."""
+
     def tidy(self, entry: Entry) -> None:
         """Remove containerd's copies of the checkpoint."""
         self._host.remove_restore_copy(self.images(entry))

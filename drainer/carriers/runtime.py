@@ -1,11 +1,15 @@
 """The runtime route: runc makes the checkpoint, and a plain start of Docker's restores it."""
 
+import time
 from pathlib import Path
 
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError, EngineUnavailableError
 from drainer.manifest import Entry
 from drainer.runtime.base import Order, Place, Runtime
+
+POLL = 0.2
+"""Seconds between two looks whether a restore has ended."""
 
 CHECKPOINTS = "checkpoints"
 """Below the state directory; in it a directory for each drain, in that one for each container."""
@@ -58,6 +62,12 @@ class RuntimeCarrier:
             if not cause:
                 raise
             raise EngineError(cause) from error
+
+    def wait(self, entry: Entry, timeout: float) -> None:
+        """Wait while a restore that an earlier run began is under way."""
+        end = time.monotonic() + timeout
+        while self._runtime.is_under_way(entry.id) and time.monotonic() < end:
+            time.sleep(POLL)
 
     def tidy(self, entry: Entry) -> None:
         """Take the order back."""

@@ -1,7 +1,8 @@
 """The commands. Each parses, calls one use case, prints, and chooses an exit code."""
 
 import os
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from drainer import __version__
+from drainer.addresses import dealt
 from drainer.cli import output
 from drainer.cli.wiring import (
     Settings,
@@ -19,12 +21,15 @@ from drainer.cli.wiring import (
 )
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
+from drainer.engine.base import Engine
 from drainer.errors import ExitCode, HostIncapableError, StorageError
 from drainer.inventory import take_inventory
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import ROUTES, Plan, Route
+from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
 from drainer.resume import ResumeOptions, resume
+from drainer.runtime.base import Runtime
 from drainer.status import compare
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
@@ -263,14 +268,54 @@ def bring_back(
         host.notify(f"resume: {entry.name} {entry.state}")
 
     with ExitStack() as stack:
-        if any(e.route is Route.RUNTIME and not e.state.ended for e in manifest.entries):
+        keeper = None
+        if _needs_stand_in(manifest):
             try:
                 stack.enter_context(runtime.window())
+                keeper = stack.enter_context(_addresses(engine, runtime, manifest, deadline))
             except StorageError as error:
                 obstacles[Route.RUNTIME] = error.message
         return resume(
-            record, engine, host, carriers, deadline, options, on_change, obstacles=obstacles
+            record,
+            engine,
+            host,
+            carriers,
+            deadline,
+            options,
+            on_change,
+            obstacles=obstacles,
+            keeper=keeper,
         )
+
+
+def _needs_stand_in(manifest: Manifest) -> bool:
+    """Tell whether there is anything to restore by runc, or an address to keep."""
+    return any(
+        e.route is Route.RUNTIME or any(map(dealt, e.addresses))
+        for e in manifest.entries
+        if not e.state.ended
+    )
+
+
+@contextmanager
+def _addresses(
+    engine: Engine, runtime: Runtime, manifest: Manifest, deadline: Deadline
+) -> Iterator[AddressKeeper]:
+    """Keep the addresses of what is to be started in the block; say what went wrong with it."""
+    keeper = AddressKeeper(
+        engine,
+        runtime.lay_out_placeholder,
+        runtime.forget_placeholder,
+        [e for e in manifest.entries if not e.state.ended],
+        stop=lambda: deadline.over or deadline.interrupted,
+    )
+    try:
+        keeper.prepare()
+        yield keeper
+    finally:
+        keeper.finish()
+        for failure in keeper.failures:
+            output.say(failure)
 
 
 def _resume_code(manifest: Manifest, deadline: Deadline) -> ExitCode:

@@ -145,7 +145,10 @@ def _explain_routes(plan: Plan) -> None:
 
 def _why(entry: PlanEntry) -> str:
     if entry.verdict is Verdict.CARRY:
-        return ", ".join(note.id for note in entry.notes)
+        details = (
+            (n.id, f" ({printable(n.detail, 200)})" if n.detail else "") for n in entry.notes
+        )
+        return ", ".join(f"{name}{detail}" for name, detail in details)
     reason, *more = entry.reasons
     detail = f" ({printable(reason.detail, 120)})" if reason.detail else ""
     also = f" Also: {', '.join(r.id for r in more)}." if more else ""

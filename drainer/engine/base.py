@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from drainer.model import Container, Endpoint, EngineFacts, RestartPolicy
+from drainer.model import Container, Endpoint, EngineFacts, Pool, RestartPolicy
 
 
 class Engine(Protocol):
@@ -60,6 +60,9 @@ class Engine(Protocol):
         A container that is being started is listed as soon as it has its addresses; this does not
         wait for the start to end, as `inspect` does.
         """
+
+    def pools(self, name: str) -> tuple[Pool, ...]:
+        """Return from where Docker chooses the addresses of a network, in Docker's order."""
 
     def create_placeholder(self, image: str, network: str, name: str) -> str:
         """Create a container that only holds addresses of one network; return its id.

@@ -26,6 +26,7 @@ from drainer.model import (
     Container,
     Endpoint,
     EngineFacts,
+    Pool,
     RestartPolicy,
 )
 
@@ -173,6 +174,10 @@ class DockerEngine(TrialCalls):
     def network(self, name: str) -> Mapping[str, Endpoint]:
         """Return what is allotted on a network, by container id."""
         return inspect.endpoints(self._get(f"/networks/{quote(name, safe='')}"))
+
+    def pools(self, name: str) -> tuple[Pool, ...]:
+        """Return from where Docker chooses the addresses of a network, in Docker's order."""
+        return inspect.pools(self._get(f"/networks/{quote(name, safe='')}"))
 
     def create_placeholder(self, image: str, network: str, name: str) -> str:
         """Create a container that only holds addresses of one network; return its id.

@@ -20,6 +20,7 @@ from drainer.model import (
     Container,
     Endpoint,
     EngineFacts,
+    Pool,
     RestartPolicy,
 )
 
@@ -183,6 +184,11 @@ class FakeEngine(FakeTrials):
                 for address in box.container.addresses
                 if box.container.running and address.network == name
             }
+
+    def pools(self, name: str) -> tuple[Pool, ...]:
+        """Return from where the addresses of a network are chosen."""
+        with self._call("pools", argument=name):
+            return self._daemon.pools(name)
 
     def create_placeholder(self, image: str, network: str, name: str) -> str:
         """Create a container that only holds addresses of one network; return its id.

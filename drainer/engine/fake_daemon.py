@@ -11,7 +11,7 @@ from typing import Any
 
 from drainer.engine.fake_network import FakeNetworks, given_back
 from drainer.errors import ContainerGoneError, EngineError
-from drainer.model import Address, Container, EngineFacts
+from drainer.model import Address, Container, EngineFacts, Pool
 
 _CHECKPOINT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -90,6 +90,10 @@ class FakeDaemon:
                 started_at=container.started_at or self._now(),
             )
         return box
+
+    def pools(self, network: str) -> tuple[Pool, ...]:
+        """Return from where the addresses of a network are chosen."""
+        return self._networks.of(network)
 
     def find(self, reference: str) -> Box:
         """Return a container by id or name."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from drainer.errors import EngineError
-from drainer.model import Address
+from drainer.model import Address, Pool
 
 _PREFIX = {4: 24, 6: 64}
 _FIRST = 2
@@ -32,6 +32,14 @@ class FakeNetworks:
                     version = ip_address(text).version
                     pool = ip_network(f"{text}/{_PREFIX[version]}", strict=False)
                     self._pools.setdefault((address.network, version), pool)
+
+    def of(self, network: str) -> tuple[Pool, ...]:
+        """Return the pools of a network; the first address of each is the gateway's."""
+        return tuple(
+            Pool(str(pool), reserved=(str(pool[_FIRST - 1]),))
+            for (name, _), pool in self._pools.items()
+            if name == network
+        )
 
     def allot(
         self, addresses: Iterable[Address], taken: Collection[Address]

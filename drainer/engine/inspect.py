@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import cast
 
 from drainer.errors import EngineError
-from drainer.model import Address, Container, Endpoint, EngineFacts, Mount, RestartPolicy
+from drainer.model import Address, Container, Endpoint, EngineFacts, Mount, Pool, RestartPolicy
 
 _RUNC_TYPE = "io.containerd.runc.v2"
 
@@ -224,6 +224,25 @@ def endpoints(data: object) -> dict[str, Endpoint]:
         )
         for name, end in _table("", data).table("Containers").children()
     }
+
+
+def pools(data: object) -> tuple[Pool, ...]:
+    """Read the answer of `GET /networks/NAME`: from where its addresses are chosen."""
+    return tuple(
+        Pool(
+            subnet=part.text("Subnet"),
+            part=part.text("IPRange"),
+            reserved=tuple(
+                text
+                for text in (
+                    part.text("Gateway"),
+                    *part.table("AuxiliaryAddresses").strings().values(),
+                )
+                if text
+            ),
+        )
+        for part in _table("", data).table("IPAM").tables("Config")
+    )
 
 
 def checkpoint_names(data: object) -> tuple[str, ...]:

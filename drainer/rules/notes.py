@@ -4,6 +4,9 @@ from drainer.model import Subject
 from drainer.rules.namespaces import has_own_network
 from drainer.rules.rule import Rule, listed, note, shown, when
 
+_REASON_LENGTH = 200
+"""Characters of a network's name and of why an address on it changes."""
+
 
 @note(
     "exec_sessions",
@@ -33,17 +36,9 @@ def paused_by_owner(subject: Subject) -> str | None:
     "network made with `docker network create --subnet`.",
 )
 def address_changes(subject: Subject) -> str | None:
-    """Docker gives dynamic addresses back when a container stops."""
-    container = subject.container
-    if not has_own_network(container):
-        return None
-    return listed(
-        [
-            address.network
-            for address in container.addresses
-            if (address.ipv4 or address.ipv6) and not address.fixed
-        ]
-    )
+    """See `drainer.addresses.kept`; one without a network of its own has no address of its own."""
+    own = has_own_network(subject.container)
+    return listed(subject.changing_addresses, _REASON_LENGTH) if own else None
 
 
 @note(

@@ -98,17 +98,17 @@ def when(*, case: bool) -> str | None:
     return "" if case else None
 
 
-def shown(text: str) -> str:
-    """Return untrusted text as at most 60 printable ASCII characters."""
+def shown(text: str, length: int = _SHOWN_LENGTH) -> str:
+    """Return untrusted text as at most so many printable ASCII characters."""
     # Cut first: a label can be megabytes long, and every character escapes to at least one.
-    escaped = text[: _SHOWN_LENGTH + 1].encode("unicode_escape").decode("ascii")
-    return escaped if len(escaped) <= _SHOWN_LENGTH else escaped[: _SHOWN_LENGTH - 3] + "..."
+    escaped = text[: length + 1].encode("unicode_escape").decode("ascii")
+    return escaped if len(escaped) <= length else escaped[: length - 3] + "..."
 
 
-def listed(items: Collection[str]) -> str | None:
+def listed(items: Collection[str], length: int = _SHOWN_LENGTH) -> str | None:
     """Answer with the first few of some untrusted texts as the detail, if there are any."""
     if not items:
         return None
-    first = ", ".join(shown(item) for item in list(items)[:_SHOWN_ITEMS])
+    first = ", ".join(shown(item, length) for item in list(items)[:_SHOWN_ITEMS])
     more = len(items) - _SHOWN_ITEMS
     return f"{first} and {more} more" if more > 0 else first

@@ -10,6 +10,7 @@ holds what the two and drainer tell each other:
     restore.pid  the pid of `runc restore`
     started      the engine has asked for the start: its network is laid
     status       the exit status of `runc restore`
+    placeholder  from drainer, alone: a container that runs nothing and only holds its addresses
     over         runc itself has created the container since: its start is runc's, too
 
 An engine starts a container by `create`, lays its network by the pid that it gets, and calls
@@ -25,6 +26,7 @@ import select
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 POLL = 0.005
@@ -173,6 +175,7 @@ def start(directory: Path, call: Call) -> int:
         return call.hand_on()
     order = json.loads((directory / "taken.json").read_text())
     put(directory / "started", "")
+    _keep_macs(directory, order["macs"])
     _tell(directory, "go")
     end = time.monotonic() + order["seconds"]
     while time.monotonic() < end:
@@ -182,6 +185,15 @@ def start(directory: Path, call: Call) -> int:
         time.sleep(POLL)
     give_up(directory)
     return 1
+
+
+def _keep_macs(directory: Path, macs: dict[str, str]) -> None:
+    """Give the network interfaces the hardware addresses that they had; not worth a restore."""
+    if macs:
+        from drainer.runtime import link  # noqa: PLC0415 - seldom needed, and every call waits
+
+        with suppress(OSError, ValueError):
+            link.set_macs(int(got(directory / "pid")), macs)
 
 
 def _tell(directory: Path, word: str) -> None:
@@ -236,6 +248,20 @@ def hook(directory: Path) -> int:
     return 0 if ready and os.read(fifo, 2) == b"go" else 1
 
 
+def _placeholder(directory: Path, call: Call) -> int:
+    """Play the whole life of a container that only holds its addresses."""
+    from drainer.runtime import link, placeholder  # noqa: PLC0415 - see `_keep_macs`
+
+    if call.verb == "create":
+        return placeholder.create(directory, Path(call.value("--pid-file")))
+    if call.verb == "start":
+        # Nobody is to be answered by it, or even refused.
+        with suppress(OSError):
+            link.take_down(placeholder.process(directory))
+        return 0
+    return placeholder.stop(directory) if call.verb in {"kill", "delete"} else 1
+
+
 VERBS = {"create": create, "start": start, "kill": stop, "delete": stop}
 
 
@@ -246,8 +272,12 @@ def main(arguments: list[str]) -> int:
     if len(arguments) == 1:
         return hook(directory)
     call = Call(arguments[1], arguments[2:], umask)
+    if (directory / "placeholder").exists():
+        return _placeholder(directory, call)
     return VERBS[call.verb](directory, call) if call.verb in VERBS else call.hand_on()
 
 
 if __name__ == "__main__":
+    # Of drainer only what is standard library alone is taken from there.
+    sys.path.append(str(Path(__file__).parents[2]))
     sys.exit(main(sys.argv[1:]))

@@ -74,6 +74,18 @@ class Runtime(Protocol):
         Raises `StorageError`.
         """
 
+    def lay_out_placeholder(self, container: str) -> None:
+        """Have a container run nothing and only hold its addresses. Twice is harmless.
+
+        Raises `StorageError`.
+        """
+
+    def forget_placeholder(self, container: str) -> None:
+        """Forget one that has been removed. Never raises."""
+
+    def is_under_way(self, container: str) -> bool:
+        """Tell whether a restore of it has begun and not ended."""
+
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not; tell whether the stand-in was reached. Never raises.
 

@@ -19,6 +19,8 @@ class FakeRuntime:
         self.engine = engine
         self.orders: list[Order] = []
         """Every restore that was ever ordered."""
+        self.placeholders: set[str] = set()
+        """Every container that was ever to hold its addresses only."""
         self.restore_errors: dict[str, str] = {}
         """What CRIU's log tells of a failed restore, by container id."""
 
@@ -61,6 +63,18 @@ class FakeRuntime:
         with self.engine.runtime_call("lay_out", order.container) as daemon:
             self.orders.append(order)
             daemon.find(order.container).order = _name(order.place)
+
+    def lay_out_placeholder(self, container: str) -> None:
+        """Note it in `placeholders`."""
+        with self.engine.runtime_call("lay_out_placeholder", container):
+            self.placeholders.add(container)
+
+    def forget_placeholder(self, container: str) -> None:
+        """Forget nothing: `placeholders` has every one that ever was."""
+
+    def is_under_way(self, container: str) -> bool:  # noqa: ARG002 - it takes no time
+        """Answer no."""
+        return False
 
     def take_back(self, container: str, root: str) -> bool:  # noqa: ARG002 - there is no runc
         """Forget an order; tell whether the stand-in was reached."""

@@ -112,6 +112,23 @@ class Runc:
         except OSError as error:
             raise _storage(directory, error) from error
 
+    def lay_out_placeholder(self, container: str) -> None:
+        """Have a container run nothing and only hold its addresses. Twice is harmless."""
+        directory = self._orders / container
+        try:
+            directory.mkdir(mode=0o700, exist_ok=True)
+            (directory / "placeholder").touch(mode=0o600)
+        except OSError as error:
+            raise _storage(directory, error) from error
+
+    def forget_placeholder(self, container: str) -> None:
+        """Forget one that has been removed."""
+        shutil.rmtree(self._orders / container, ignore_errors=True)
+
+    def is_under_way(self, container: str) -> bool:
+        """Tell whether a restore of it has begun and not ended."""
+        return stand_in.under_way(self._orders / container)
+
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not, and end its restore; tell whether it was reached."""
         directory = self._orders / container

@@ -42,6 +42,7 @@ done
 if ! [ -d {orders} ] || ! [ -d /proc/{pid} ]; then
     busy=
     for order in {orders}/*; do
+        [ -e "$order/placeholder" ] && busy=1
         [ -e "$order/taken.json" ] && ! [ -e "$order/status" ] && busy=1
     done
     [ "$busy" ] || rm -f {path}

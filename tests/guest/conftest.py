@@ -19,8 +19,7 @@ from tests.lab.host import Host, Image, Options, start
 from tests.lab.install import with_drainer
 
 CHECKOUT = Path(__file__).parents[2]
-SUITES = os.environ.get("DRAINER_LAB_SUITES", "forky,trixie").split(",")
-"""Hosts that can carry containers. bookworm cannot, and has tests of its own."""
+SUITES = os.environ.get("DRAINER_LAB_SUITES", "forky,trixie,bookworm").split(",")
 
 _HOSTS = pytest.StashKey[list[Host]]()
 _TEST_SECONDS = 1200.0
@@ -43,13 +42,26 @@ class HostFactory:
         return host
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is here, and give it the time that an emulated host needs."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is here, and give it the time that an emulated host needs.
+
+    What is marked with `suites` runs on these alone: every test on every suite would take hours.
+    """
+    elsewhere = [item for item in items if not _belongs(item)]
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if _belongs(item)]
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.guest)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(_TEST_SECONDS, func_only=True))
+
+
+def _belongs(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("suites")
+    call = getattr(item, "callspec", None)
+    return marker is None or call is None or call.params.get("suite") in marker.args
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,7 +4,11 @@ from drainer.model import Route
 from tests.lab.host import Host
 
 ENGINE_SUITES = frozenset({"trixie"})
-"""Where Docker itself can restore every kind of network, and experimental mode is set."""
+"""Where Docker itself can restore every kind of network, and experimental mode is set.
+
+Docker 26 has it for the tests. Docker 28 (forky) cannot, and Docker 20.10 (bookworm) is left as it
+is installed.
+"""
 
 
 def set_up(host: Host, suite: str) -> None:

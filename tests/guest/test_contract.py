@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.guest.conftest import HostFactory
+
+pytestmark = pytest.mark.suites("forky", "trixie")
 
 TESTS = Path(__file__).parents[1] / "contract"
 

@@ -8,6 +8,8 @@ import pytest
 from tests.guest.conftest import HostFactory
 from tests.lab.errors import CommandError, DeadlineError, MachineDiedError
 
+pytestmark = pytest.mark.suites("forky")
+
 
 def test_host_is_stock_and_answers(new_bare_host: HostFactory, tmp_path: Path) -> None:
     host = new_bare_host()

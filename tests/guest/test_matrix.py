@@ -13,6 +13,8 @@ from tests.guest.suites import ENGINE_SUITES
 from tests.lab.host import Host
 from tests.lab.workloads import number_log, numbers, running, start_all
 
+pytestmark = pytest.mark.suites("forky", "trixie")
+
 README = Path(__file__).parents[2] / "README.md"
 
 MODES = {

@@ -9,6 +9,8 @@ from tests.guest.suites import images, set_up
 from tests.lab.host import Host
 from tests.lab.workloads import Workload, number_log, numbers, policies, running, start_all
 
+pytestmark = pytest.mark.suites("forky", "trixie")
+
 # CRIU refuses an open file that was deleted while another name of it exists.
 LINKED = (
     "echo x >/a; ln /a /b; exec 3</a; rm /a; i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"

@@ -2,9 +2,13 @@
 
 import json
 
+import pytest
+
 from tests.guest.suites import set_up
 from tests.lab.host import Host
 from tests.lab.workloads import number_log, numbers, policies, running, start_all
+
+pytestmark = pytest.mark.suites("forky")
 
 NAMES = tuple(f"n{number:02}" for number in range(20))
 POLICIES = ("no", "always", "unless-stopped", "on-failure")

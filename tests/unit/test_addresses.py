@@ -7,10 +7,11 @@ from drainer.addresses import (
     holders,
     kept,
     missing,
+    next_free,
     number,
     wanted,
 )
-from drainer.model import Address, Container, Endpoint, RestartPolicy
+from drainer.model import Address, Container, Endpoint, Pool, RestartPolicy
 
 
 def four(*last: int) -> list[str]:
@@ -190,3 +191,28 @@ def test_ipv6_that_was_dealt_out_in_another_order_may_change() -> None:
         for name, four, six in (("a", 2, 3), ("b", 3, 2), ("c", 4, 4))
     ]
     assert set(lost(boxes, "a", "b", "c")) == {"a", "b"}
+
+
+POOL = Pool("10.0.1.0/24", reserved=("10.0.1.1",))
+SIX = Pool("fd00:9::/64", reserved=("fd00:9::1",))
+
+
+@pytest.mark.parametrize(
+    ("pools", "version", "taken", "free"),
+    [
+        ((POOL,), 4, (), "10.0.1.2"),
+        ((POOL,), 4, ("10.0.1.2", "10.0.1.4"), "10.0.1.3"),
+        ((POOL, SIX), 6, ("fd00:9::2", "10.0.1.2"), "fd00:9::3"),
+        ((POOL,), 6, (), ""),
+        ((), 4, (), ""),
+        ((Pool("10.0.1.0/24"),), 4, (), "10.0.1.1"),
+        ((Pool("10.0.1.0/24", "10.0.1.128/25", ("10.0.1.1",)),), 4, (), "10.0.1.128"),
+        ((Pool("10.0.1.0/30"), POOL), 4, ("10.0.1.1", "10.0.1.2"), "10.0.1.4"),
+        ((Pool("nonsense"), POOL), 4, ("nonsense",), "10.0.1.2"),
+        ((Pool("10.0.1.0/31"),), 4, (), ""),
+    ],
+)
+def test_the_next_free_address(
+    pools: tuple[Pool, ...], version: int, taken: tuple[str, ...], free: str
+) -> None:
+    assert next_free(pools, version, taken) == free

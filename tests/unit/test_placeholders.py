@@ -2,6 +2,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -98,7 +99,6 @@ def test_addresses_are_kept_in_whatever_order(host: Host, seed: int) -> None:
     order = shuffled(host.entries, seed)
     keeper = host.keeper()
     keeper.prepare()
-    assert len(host.engine.placeholders()) == 8 + 2
     for entry in order:
         host.start(keeper, entry)
     keeper.finish()
@@ -240,14 +240,29 @@ def test_a_start_that_is_never_allotted_anything_holds_nobody_up(
     keeper.finish()
 
 
+def test_in_the_order_of_the_addresses_nothing_has_to_be_held(host: Host) -> None:
+    for number in range(2, 9):
+        host.add(f"c{number}", at(number), at(number, "m"))
+    host.add("gap", at(10))
+    host.go_down()
+    keeper = host.keeper()
+    keeper.prepare()
+    for entry in host.entries:
+        host.start(keeper, entry)
+    made = [c for c in host.engine.calls if c.method == "create_placeholder"]
+    assert len(made) == 2
+    keeper.finish()
+    assert host.changed() == []
+    host.check_clean()
+
+
 def test_what_an_earlier_run_left_is_removed(host: Host) -> None:
     host.add("a", at(2))
     host.go_down()
-    host.keeper().prepare()
-    assert len(host.engine.placeholders()) == 1
+    host.engine.create_placeholder("lab/busybox", "n", "drainer-placeholder-1")
     keeper = host.keeper()
     keeper.prepare()
-    assert len(host.engine.placeholders()) == 1
+    assert host.engine.placeholders() == ()
     keeper.finish()
     host.check_clean()
 
@@ -283,20 +298,21 @@ def test_there_is_a_most_of_placeholders(host: Host) -> None:
     host.go_down()
     keeper = host.keeper()
     keeper.prepare()
+    host.start(keeper, high)
     assert len(host.engine.placeholders()) == MOST_PLACEHOLDERS
     assert keeper.failures == ("not every address on n could be held: 64 are not enough",)
-    for entry in (high, low):
-        host.start(keeper, entry)
+    host.start(keeper, low)
     assert host.changed() == ["high"]
     keeper.finish()
     host.check_clean()
 
 
 def test_no_placeholder_is_started_when_there_is_no_time(host: Host) -> None:
-    host.add("a", at(2))
+    entry = host.add("a", at(3))
     host.go_down()
     keeper = host.keeper(stop=lambda: True)
     keeper.prepare()
+    host.start(keeper, entry)
     assert host.engine.placeholders() == ()
     assert keeper.failures == ("not every address on n could be held: no time was left",)
 
@@ -304,28 +320,32 @@ def test_no_placeholder_is_started_when_there_is_no_time(host: Host) -> None:
 def test_placeholders_that_are_given_nothing_are_not_started_for_ever(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host.add("a", at(2))
+    entry = host.add("a", at(3))
     host.go_down()
     monkeypatch.setattr(host.engine, "network", lambda _name: {})
+    monkeypatch.setattr(turns, "PATIENCE", 0.0)
     keeper = host.keeper()
     keeper.prepare()
-    assert len(host.engine.placeholders()) == 1
+    host.start(keeper, entry)
+    made = [c for c in host.engine.calls if c.method == "create_placeholder"]
+    assert len(made) in {1, 2}
     keeper.finish()
     host.check_clean()
 
 
 def test_another_image_is_taken_when_one_is_gone(host: Host) -> None:
     host.add("a", at(2), image="gone")
-    host.add("b", at(3), image="there")
+    entry = host.add("b", at(3), image="there")
     host.go_down()
     host.engine.change("a", image="sha256:0")
     keeper = host.keeper()
     keeper.prepare()
-    assert len(host.engine.placeholders()) == 2
+    host.start(keeper, entry)
+    assert len(host.engine.placeholders()) == 1
     assert keeper.failures == ()
 
 
-METHODS = ("placeholders", "network", "create_placeholder", "start", "remove")
+METHODS = ("placeholders", "network", "pools", "create_placeholder", "start", "remove")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -339,9 +359,11 @@ def test_no_failure_stops_a_restore(host: Host, method: str, nth: int, effect: b
     keeper = host.keeper()
     host.engine.script(method, nth=nth, error=error, takes_effect=effect)
     keeper.prepare()
-    for entry in host.entries:
+    for entry in (*reversed(host.entries), *host.entries):
         if not host.engine.change(entry.id).running:
-            host.start(keeper, entry)
+            with suppress(EngineUnavailableError):
+                host.start(keeper, entry)
+            host.laid_out.discard(entry.id)
     keeper.finish()
     host.keeper().finish()
     assert all(host.engine.change(e.id).running for e in host.entries)
@@ -362,7 +384,7 @@ def test_a_docker_that_is_down_is_told_and_nothing_else(host: Host) -> None:
 
 
 def test_what_the_stand_in_is_not_told_is_never_started(host: Host) -> None:
-    host.add("a", at(2))
+    entry = host.add("a", at(3))
     host.go_down()
 
     def refuse(_identity: str) -> None:
@@ -370,5 +392,6 @@ def test_what_the_stand_in_is_not_told_is_never_started(host: Host) -> None:
 
     keeper = AddressKeeper(host.engine, refuse, refuse, host.entries)
     keeper.prepare()
-    assert "start" not in {c.method for c in host.engine.calls}
+    host.start(keeper, entry)
+    assert {c.container for c in host.engine.calls if c.method == "start"} == {"a"}
     assert keeper.failures[0] == "an address on n could not be held: the disk is full"

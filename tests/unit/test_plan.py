@@ -11,6 +11,7 @@ from drainer.model import (
     Plan,
     PlanEntry,
     ProcessFacts,
+    RestartPolicy,
     Route,
     Verdict,
 )
@@ -230,3 +231,21 @@ def test_whatever_names_and_labels_say_there_is_a_plan() -> None:
             assert all(f.detail.isprintable() for f in (*entry.reasons, *entry.notes))
     assert carried > 50
     assert circles > 50
+
+
+def test_an_address_that_will_change_is_told_with_why() -> None:
+    address = Address("bridge", "172.17.0.3", mac="02:42:ac:11:00:03")
+    web = Container("a", "web", addresses=(address,))
+    assert plan_of(web).entries[0].notes == ()
+    first = Address("bridge", "172.17.0.9")
+    shell = Container(
+        "b", "shell", tty=True, addresses=(first,), restart_policy=RestartPolicy("always")
+    )
+    (note,) = by_name(plan_of(web, shell))["web"].notes
+    assert (note.id, note.detail) == (
+        "address_changes",
+        "bridge: shell is skipped, is started by Docker first, and may take it",
+    )
+    host = replace(HOST, stand_in="")
+    (note,) = plan_of(web, host=host).entries[0].notes
+    assert note.detail == "bridge: nothing can stand in for runc"

@@ -14,6 +14,7 @@ from drainer.host.fake import FakeHost
 from drainer.inventory import take_inventory
 from drainer.manifest import Entry, Manifest
 from drainer.model import ROUTES, Container, EngineFacts, Plan, RestartPolicy, Route
+from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
 from drainer.resume import ResumeOptions, resume
 from drainer.runtime.fake import FakeRuntime
@@ -120,8 +121,15 @@ class World:
             return manifest
         deadline = Deadline(self.budget)
         record = Record(self.file, manifest)
+        keeper = AddressKeeper(
+            self.engine,
+            self.runtime.lay_out_placeholder,
+            self.runtime.forget_placeholder,
+            manifest.entries,
+        )
         with self.runtime.window():
-            return resume(
+            keeper.prepare()
+            result = resume(
                 record,
                 self.engine,
                 self.host,
@@ -129,7 +137,10 @@ class World:
                 deadline,
                 ResumeOptions(parallel=self.parallel, container_timeout=0.0),
                 self.seen.append,
+                keeper=keeper,
             )
+            keeper.finish()
+            return result
 
     def now(self, name: str) -> Container:
         """Inspect a container without that counting as a call of drainer's."""

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from drainer.model import (
-    Address,
     Bond,
     Container,
     EngineFacts,
@@ -47,6 +46,7 @@ class Given:
     host: Facts = field(default_factory=dict)
     engine: Facts = field(default_factory=dict)
     providers: tuple[Provider, ...] = ()
+    changing_addresses: tuple[str, ...] = ()
 
     def subject(self) -> Subject:
         return Subject(
@@ -55,6 +55,7 @@ class Given:
             replace(HOST, **self.host),
             replace(ENGINE, **self.engine),
             self.providers,
+            self.changing_addresses,
         )
 
 
@@ -100,9 +101,8 @@ def _using(bond: Bond, *, eligible: bool) -> Given:
     return Given(providers=(Provider("b" * 64, "db", bond, eligible),))
 
 
-def _at(*, fixed: bool, mode: str = "bridge") -> Given:
-    address = Address("bridge", "172.17.0.2", fixed=fixed)
-    return with_(addresses=(address,), network_mode=mode)
+def _changing(*sentences: str, mode: str = "bridge") -> Given:
+    return Given(container={"network_mode": mode}, changing_addresses=sentences)
 
 
 def _slice(parent: str, driver: str = "systemd") -> Given:
@@ -345,12 +345,8 @@ NOTE_CASES = {
     ),
     "tcp_connections": Cases([doing("tcp-close", tcp_established=1)], [doing("tcp-close")]),
     "address_changes": Cases(
-        [_at(fixed=False)],
-        [
-            _at(fixed=True),
-            _at(fixed=False, mode="container:db"),
-            with_(addresses=(Address("none"),), network_mode="none"),
-        ],
+        [_changing("bridge: for some reason")],
+        [Given(), _changing("bridge: for some reason", mode="container:db")],
     ),
     "net_host": Cases([with_(network_mode="host")], [Given()]),
     "paused_by_owner": Cases([with_(paused=True)], [Given()]),

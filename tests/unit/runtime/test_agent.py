@@ -206,7 +206,7 @@ def alive_hook(machine: Machine) -> bool:
 
 def test_a_hook_that_nobody_releases_ends(machine: Machine) -> None:
     machine.order.mkdir()
-    (machine.order / "taken.json").write_text('{"seconds": 0.2}')
+    (machine.order / "taken.json").write_text('{"seconds": 0.2, "macs": {}}')
     os.mkfifo(machine.order / "release")
     done = subprocess.run(
         [sys.executable, "-I", "-S", AGENT, machine.order],
@@ -226,7 +226,7 @@ def test_a_restore_that_never_ends_is_given_up(machine: Machine, held: str) -> N
         assert machine.create() == 1
     else:
         assert machine.create() == 0
-        (machine.order / "taken.json").write_text('{"seconds": 0.2}')
+        (machine.order / "taken.json").write_text('{"seconds": 0.2, "macs": {}}')
         assert machine.call("start") == 1
     assert time.monotonic() - begin < 5
     until(lambda: file(machine, "status") == "-9")
