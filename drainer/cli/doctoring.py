@@ -19,10 +19,13 @@ from drainer.doctor.checks import Diagnosis, diagnose
 from drainer.doctor.examine import take_facts
 from drainer.doctor.trial import Acts, Trial, clean_up, try_route
 from drainer.drain import LEAST_SECONDS, DrainOptions
+from drainer.engine.base import Engine
 from drainer.errors import DrainerError, ExitCode
 from drainer.manifest import Manifest
 from drainer.model import ROUTES, EngineFacts, Plan, Route
+from drainer.placeholders import AddressKeeper
 from drainer.resume import ResumeOptions
+from drainer.runtime.base import Runtime
 from drainer.store.files import StateDirectory
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
@@ -97,7 +100,7 @@ def _try_all(
     trials: list[Trial] = []
     left_behind: list[str] = []
     runtime.sweep()
-    left_behind += _clean(inside, carriers)
+    left_behind += _clean(inside, runtime, carriers)
     for report in (r for r in diagnosis.routes if r.works):
         network = report.carried[0]
         if left_behind:
@@ -112,7 +115,7 @@ def _try_all(
                     try_route(report.route, network, archive, engine, host, facts, acts, deadline)
                 )
         finally:
-            left_behind += _clean(inside, carriers)
+            left_behind += _clean(inside, runtime, carriers)
             runtime.sweep()
     return tuple(trials), tuple(left_behind)
 
@@ -135,14 +138,29 @@ def _acts(inside: Settings) -> Iterator[Acts]:
         directory.close()
 
 
-def _clean(inside: Settings, carriers: Carriers) -> tuple[str, ...]:
+def _clean(inside: Settings, runtime: Runtime, carriers: Carriers) -> tuple[str, ...]:
     """Remove whatever a trial has left; the record of it goes last."""
+    _remove_placeholders(inside.engine(), runtime)
     problems = clean_up(inside.engine(), carriers, _manifest(inside.state_dir))
     if not problems:
         rmtree(inside.state_dir, ignore_errors=True)
     for problem in problems:
         output.say(f"not removed, `drainer doctor --live` will try again: {problem}")
     return problems
+
+
+def _remove_placeholders(engine: Engine, runtime: Runtime) -> None:
+    """Remove what a killed resume, a trial's or another, has left to hold addresses.
+
+    They may be of a trial's image. Only the stand-in knows how to end them.
+    """
+    with suppress(DrainerError):
+        if engine.placeholders():
+            keeper = AddressKeeper(
+                engine, runtime.lay_out_placeholder, runtime.forget_placeholder, ()
+            )
+            with runtime.window():
+                keeper.finish()
 
 
 def _manifest(path: Path) -> Manifest | None:

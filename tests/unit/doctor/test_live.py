@@ -212,6 +212,16 @@ def test_what_a_killed_doctor_left_is_removed_by_the_next(drainer: Drainer) -> N
     check_nothing_is_left(world)
 
 
+def test_placeholders_of_a_killed_trial_are_removed(drainer: Drainer) -> None:
+    engine = drainer.world.engine
+    image = engine.import_image(b"")
+    engine.create_trial(image, "drainer-doctor-killed", "bridge", ["sh"])
+    engine.create_placeholder(image, "bridge", "drainer-placeholder-killed")
+    assert drainer("doctor", "--live") == ExitCode.OK
+    assert engine.placeholders() == ()
+    check_nothing_is_left(drainer.world)
+
+
 def test_what_is_others_is_not_removed(drainer: Drainer) -> None:
     drainer.world.add("named-otherwise", labels={LABEL_DOCTOR: "true"})
     drainer.world.engine.add(Container(container_id("drainer-doctor-x"), "drainer-doctor-x"))
