@@ -35,6 +35,21 @@ class Outcome:
     advice: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """What systemd and the disk say of one of drainer's units."""
+
+    name: str
+    loaded: bool
+    """Whether systemd knows it, wherever its file is."""
+    enabled: bool
+    """Whether it takes part from the next boot on."""
+    active: bool
+    """For the drain unit: whether it takes part in the next shutdown already."""
+    changed: bool
+    """Whether somebody changed the file that drainer wrote."""
+
+
 @dataclass(slots=True)
 class _Systemctl:
     run: Runner
@@ -147,6 +162,29 @@ def uninstall(
         systemctl.do("daemon-reload")
         actions.append(Action("reload", "systemd", changed=True))
     return Outcome(tuple(actions))
+
+
+def unit_states(
+    unit_directory: Path = UNIT_DIRECTORY, runner: Runner = run
+) -> tuple[UnitState, ...]:
+    """Look at the units, and change nothing. Never raises."""
+    systemctl = _Systemctl(runner)
+    return tuple(_state(systemctl, unit, unit_directory / unit) for unit in UNITS)
+
+
+def _state(systemctl: _Systemctl, unit: str, path: Path) -> UnitState:
+    question = ["systemctl", "show", "--property=LoadState", "--value", unit]
+    try:
+        content = _read(path)
+    except OSError:
+        content = None
+    return UnitState(
+        unit,
+        loaded=systemctl.run(question, _SECONDS).output.strip() == "loaded",
+        enabled=systemctl.holds("is-enabled", unit),
+        active=systemctl.holds("is-active", unit),
+        changed=content is not None and not is_ours(content),
+    )
 
 
 def _needs_reload(systemctl: _Systemctl) -> bool:

@@ -12,6 +12,12 @@ LABEL_PLACEHOLDER = "drainer.placeholder"
 PLACEHOLDER_PREFIX = "drainer-placeholder-"
 """How their names begin: a label alone may come with an image."""
 
+LABEL_DOCTOR = "drainer.doctor"
+"""Label of the images and containers that `drainer doctor --live` makes for its trials."""
+
+TRIAL_PREFIX = "drainer-doctor-"
+"""How the names of those containers begin."""
+
 
 class Route(StrEnum):
     """How a checkpoint is made and restored."""

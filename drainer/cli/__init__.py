@@ -13,9 +13,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGHUP, _leave)
-    from drainer.cli import installing, output  # noqa: PLC0415 - the handlers come first
+    from drainer.cli import doctoring, installing, output  # noqa: PLC0415 - the handlers come first
     from drainer.cli.app import app  # noqa: PLC0415
 
+    doctoring.register(app)
     installing.register(app)
 
     try:

@@ -182,10 +182,23 @@ def _drain(
         kept = settle(engine, Record(file, old), carriers)
     plan = _plan(settings)
     _refuse_if_incapable(plan)
-    runtime = settings.runtime(plan.host)
-    carriers = settings.carriers(engine, host, runtime, plan.engine, deadline)
     total = len(plan.entries)
     output.say(f"draining {len(plan.carried)} of {total} running containers")
+    return carry_out(settings, plan, file, deadline, options, kept)
+
+
+def carry_out(
+    settings: Settings,
+    plan: Plan,
+    file: ManifestFile,
+    deadline: Deadline,
+    options: DrainOptions,
+    kept: tuple[Entry, ...] = (),
+) -> Manifest:
+    """Drain by a plan, and say how far it is."""
+    engine, host = settings.engine(), settings.host()
+    runtime = settings.runtime(plan.host)
+    carriers = settings.carriers(engine, host, runtime, plan.engine, deadline)
 
     def on_change(entry: Entry) -> None:
         output.progress(entry)
@@ -232,7 +245,7 @@ def resume_command(
         wait_for_engine(settings.engine(), deadline, ENGINE_WAIT if at_boot else 0)
         output.say(f"resuming drain {manifest.drain_id}")
         options = ResumeOptions(parallel or _cpus(), container_timeout)
-        result = _resume(settings, Record(file, manifest), deadline, options)
+        result = bring_back(settings, Record(file, manifest), deadline, options)
     if as_json:
         output.show_json(manifest=output.manifest_json(result))
     else:
@@ -240,9 +253,10 @@ def resume_command(
     raise typer.Exit(_resume_code(result, deadline))
 
 
-def _resume(
+def bring_back(
     settings: Settings, record: Record, deadline: Deadline, options: ResumeOptions
 ) -> Manifest:
+    """Resume what a manifest waits for, and say how far it is."""
     engine, host = settings.engine(), settings.host()
     manifest = record.manifest
     runtime = settings.runtime(host.facts())

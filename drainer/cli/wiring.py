@@ -15,6 +15,8 @@ from drainer.carriers.engine import EngineCarrier
 from drainer.carriers.runtime import RuntimeCarrier
 from drainer.cli import output
 from drainer.deadline import Deadline
+from drainer.doctor.examine import look_around
+from drainer.doctor.facts import Surroundings
 from drainer.engine.base import Engine
 from drainer.engine.docker import DockerEngine
 from drainer.errors import (
@@ -57,6 +59,10 @@ class Settings:
         """Reach for this host."""
         return LinuxHost()
 
+    def surroundings(self) -> Surroundings:
+        """Look at what is around drainer on this host."""
+        return look_around(self.state_dir.absolute())
+
     def runtime(self, facts: HostFacts | None = None) -> Runtime:
         """Reach for runc of this host; without its facts only to sweep."""
         runc, place = (facts.runc, facts.stand_in) if facts else ("", "")
@@ -93,18 +99,19 @@ def interrupted_code(deadline: Deadline) -> ExitCode:
 
 
 @contextmanager
-def interruptible(deadline: Deadline) -> Iterator[None]:
+def interruptible(deadline: Deadline, then: str = "resume") -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP end the run in a safe state instead of at once.
 
     If that takes longer than `GRACE`, because Docker hangs, the process ends as if killed: the
-    manifest is ahead of every act, so the next resume puts things right.
+    manifest is ahead of every act, so the next resume puts things right. `then` is the command
+    that does.
     """
     timers: list[threading.Timer] = []
 
     def end(number: int, _frame: FrameType | None) -> None:
         deadline.interrupt(number)
         output.say(f"interrupted: ending what is under way, within {GRACE:g} s")
-        timer = threading.Timer(GRACE, _abandon, [interrupted_code(deadline)])
+        timer = threading.Timer(GRACE, _abandon, [interrupted_code(deadline), then])
         timer.daemon = True
         timer.start()
         timers.append(timer)
@@ -122,8 +129,8 @@ def interruptible(deadline: Deadline) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _abandon(code: ExitCode) -> None:
-    output.say("Docker takes too long: `drainer resume` will put right what is left half done")
+def _abandon(code: ExitCode, then: str) -> None:
+    output.say(f"Docker takes too long: `drainer {then}` will put right what is left half done")
     os._exit(code)
 
 

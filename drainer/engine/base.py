@@ -1,6 +1,6 @@
 """What drainer asks of Docker."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from drainer.model import Container, Endpoint, EngineFacts, Pool, RestartPolicy
@@ -77,3 +77,31 @@ class Engine(Protocol):
 
     def placeholders(self) -> tuple[str, ...]:
         """List the ids of all placeholders, running or not."""
+
+    def import_image(self, archive: bytes) -> str:
+        """Make an image, without a name, of a root file system as a tar archive; return its id.
+
+        It has the label `LABEL_DOCTOR`. No registry is asked.
+        """
+
+    def create_trial(self, image: str, name: str, network: str, command: Sequence[str]) -> str:
+        """Create a container with the label `LABEL_DOCTOR` and no restart policy; return its id.
+
+        `name` begins with `TRIAL_PREFIX`. Otherwise it is as the daemon makes any container in that
+        network mode.
+        """
+
+    def logs(self, container: str) -> str:
+        """Return the last few lines of a container's output, running or not; untrusted."""
+
+    def trials(self) -> tuple[str, ...]:
+        """List the ids of the containers made by `create_trial`, running or not.
+
+        They have its label and its kind of name: one that somebody else labelled is none.
+        """
+
+    def trial_images(self) -> tuple[str, ...]:
+        """List the ids of the images with the label `LABEL_DOCTOR` that nobody has named."""
+
+    def remove_image(self, image: str) -> None:
+        """Remove an image; no error when it is gone, an error when a container uses it."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from drainer.engine import inspect
+from drainer.engine.docker_trials import TrialCalls
 from drainer.errors import (
     ContainerGoneError,
     DrainerError,
@@ -42,7 +43,7 @@ _HINT_DOWN = "see: systemctl status docker; journalctl -u docker"
 _HINT_EXPERIMENTAL = 'set "experimental": true in /etc/docker/daemon.json and restart Docker'
 
 
-class DockerEngine:
+class DockerEngine(TrialCalls):
     """`drainer.engine.base.Engine` on a Docker daemon.
 
     The Docker SDK provides the transport and the API version; it knows no checkpoints, and so
@@ -238,6 +239,7 @@ class DockerEngine:
         container: str = "",
         params: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
+        archive: bytes | None = None,
         timeout: float | None = None,
         accept: int = _NOT_MODIFIED,
     ) -> "Response":
@@ -254,6 +256,8 @@ class DockerEngine:
                 f"{client.base_url}/v{client.api_version}{path}",
                 params=params,
                 json=body,
+                data=archive,
+                headers={"Content-Type": "application/x-tar"} if archive else None,
                 timeout=(self._connect_timeout, limit),
                 # Docker redirects only paths that it would clean up, and then to another call.
                 allow_redirects=False,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from drainer.engine.fake_daemon import FakeCheckpoint, FakeDaemon
+from drainer.engine.fake_trials import FakeTrials
 from drainer.errors import ContainerGoneError, EngineError, EngineUnavailableError
 from drainer.model import (
     LABEL_PLACEHOLDER,
@@ -54,7 +55,7 @@ class _Script:
     run: Callable[[], None] | None
 
 
-class FakeEngine:
+class FakeEngine(FakeTrials):
     """`drainer.engine.base.Engine` without Docker, with Docker's words for its refusals.
 
     Containers are named by id or name throughout. What is not of the protocol is for tests: the
@@ -73,6 +74,7 @@ class FakeEngine:
         """How many times the host came up; changes with `reboot` and `power_cut`."""
         self.calls: list[Call] = []
         self._daemon = FakeDaemon(facts)
+        self.images: set[str] = set()
         self._delay = delay
         self._lock = threading.RLock()
         self._scripts: list[_Script] = []

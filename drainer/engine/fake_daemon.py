@@ -40,6 +40,10 @@ class Box:
     layer: int = 0
     """Generation of the file system: another one whenever the container has run."""
     restored: bool = False
+    token: str = ""
+    """What the container has chosen at its last cold start."""
+    printed: str = ""
+    """The last line of its log."""
     stopped_by_hand: bool = False
     """Docker's HasBeenManuallyStopped."""
     checkpoints: dict[str, FakeCheckpoint] = field(default_factory=dict)
@@ -152,6 +156,8 @@ class FakeDaemon:
         box.memory = memory
         box.layer += 1
         box.restored = bool(checkpoint)
+        if not checkpoint:
+            box.token = f"token-{self._moments}"
         box.set(
             running=True,
             restarting=False,

@@ -198,7 +198,7 @@ def exec_is_running(data: object) -> bool:
 
 
 def container_ids(data: object) -> tuple[str, ...]:
-    """Read the answer of `GET /containers/json`."""
+    """Read the answer of `GET /containers/json`, or of `GET /images/json`."""
     return tuple(_table(f"[{i}]", v).text("Id") for i, v in enumerate(_list("", data)))
 
 

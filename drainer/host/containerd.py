@@ -50,6 +50,15 @@ def temporary_directory(variables: Mapping[str, str]) -> str:
     return variables.get("XDG_RUNTIME_DIR") or variables.get("TMPDIR") or "/tmp"  # noqa: S108 - containerd's choice
 
 
+def copies_place(proc: Proc) -> tuple[int, str]:
+    """Return containerd's pid and its temporary directory, as it sees it itself.
+
+    Without a containerd the pid is that of this process.
+    """
+    pid = next(iter(processes(proc)), os.getpid())
+    return pid, temporary_directory(environment(proc, pid))
+
+
 def remove_copies(proc: Proc, is_copy: Callable[[Path], bool]) -> int:
     """Delete containerd's temporary checkpoints that `is_copy` recognises; return how many.
 

@@ -203,6 +203,13 @@ def _open_gate(order: Path) -> None:
         Path(json.loads((order / "order.json").read_text())["gate"]).rmdir()
 
 
+def left(search_path: str, orders: Path = ORDERS) -> tuple[str, ...]:
+    """Return the paths of stand-ins and orders that are in place now, in use or left behind."""
+    files = (Path(directory, NAME) for directory in filter(None, search_path.split(":")))
+    found = (*filter(is_own, files), *sorted(_directories(orders)))
+    return tuple(dict.fromkeys(map(str, found)))
+
+
 def _directories(orders: Path) -> tuple[Path, ...]:
     try:
         return tuple(p for p in orders.iterdir() if p.is_dir() and not p.is_symlink())

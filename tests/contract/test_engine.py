@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
+from drainer.doctor.rootfs import SHELL, archive
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, EngineError, EngineTimeoutError
 from drainer.model import RestartPolicy
@@ -338,3 +339,29 @@ def test_placeholders_are_listed_until_they_are_removed(harness: Harness) -> Non
 def test_without_its_image_there_is_no_placeholder(harness: Harness) -> None:
     with pytest.raises(EngineError, match=r"(?i)no such image"):
         harness.engine.create_placeholder("lab/none", "bridge", "drainer-placeholder-none")
+
+
+def test_a_trial_needs_no_registry_and_leaves_nothing(harness: Harness) -> None:
+    engine = harness.engine
+    image = engine.import_image(archive())
+    assert image in engine.trial_images()
+    container = engine.create_trial(
+        image, "drainer-doctor-contract", "none", (SHELL, "-c", "echo it runs 1; sleep 100")
+    )
+    try:
+        assert container in engine.trials()
+        assert not engine.inspect(container).running
+        engine.start(container, harness.patience)
+        deadline = time.monotonic() + harness.patience
+        while not engine.logs(container).endswith(" 1\n"):
+            assert time.monotonic() < deadline, "it prints nothing"
+            time.sleep(0.1)
+        with pytest.raises(EngineError):
+            engine.remove_image(image)
+    finally:
+        for _ in range(2):
+            engine.remove(container)
+    engine.remove_image(image)
+    engine.remove_image(image)
+    assert container not in engine.trials()
+    assert image not in engine.trial_images()

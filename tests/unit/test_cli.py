@@ -194,7 +194,7 @@ def test_another_drainer_at_work(drainer: Drainer) -> None:
 
 def test_not_root(drainer: Drainer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    for verb in ("plan", "drain", "resume", "status", "install", "uninstall"):
+    for verb in ("plan", "drain", "resume", "status", "doctor", "install", "uninstall"):
         assert drainer(verb) == ExitCode.NO_PERMISSION
         assert f"sudo drainer {verb}" in drainer.err
 

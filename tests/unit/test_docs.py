@@ -11,9 +11,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from drainer.cli import installing, output
+from drainer.cli import doctoring, installing, output
 from drainer.cli.app import ENGINE_WAIT, LOCK_WAIT, app
-from drainer.cli.wiring import GRACE
+from drainer.cli.wiring import GRACE, Settings
+from drainer.doctor import rootfs
+from drainer.doctor.checks import diagnose
 from drainer.errors import ExitCode
 from drainer.install import Action, Outcome
 from drainer.manifest import CheckpointState, Entry, Manifest, State
@@ -23,6 +25,8 @@ from drainer.rules import NOTES, REFUSALS, SKIPS
 from drainer.text import size
 from drainer.units import DRAIN_UNIT, RESUME_UNIT, template
 from tests.lab.install import INSTALL
+from tests.unit.doctor.facts import FACTS as DOCTOR_FACTS
+from tests.unit.doctor.facts import SURROUNDINGS
 from tests.unit.test_cli import Drainer
 from tests.unit.world import World
 
@@ -31,6 +35,7 @@ PACKAGE = ROOT / "drainer"
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 
+doctoring.register(app)
 installing.register(app)
 GROUP = typer.main.get_command(app)
 COMMANDS = {c.name: c for c in getattr(GROUP, "commands", {}).values()}
@@ -337,6 +342,24 @@ def test_the_json_of_the_others_has_the_documented_fields(drainer: Drainer) -> N
     top, row = _json_tables("drainer status")
     assert _fields(drainer, "status") == top
     assert [set(r) for r in drainer.json["docker"].values()] == [row, row]
+
+
+def test_the_json_of_a_diagnosis_has_the_documented_fields(
+    drainer: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Settings, "surroundings", lambda _self: SURROUNDINGS)
+    monkeypatch.setattr(rootfs, "archive", lambda: b"")
+    top, check, route, trial = _json_tables("drainer doctor")
+    assert _fields(drainer, "doctor") == top
+    assert _fields(drainer, "doctor", "--live") == top
+    assert all(set(c) == check for c in drainer.json["checks"])
+    assert [set(r) for r in drainer.json["routes"]] == [route, route]
+    assert [set(t) for t in drainer.json["trials"]] == [trial, trial]
+
+
+def test_every_check_is_in_the_reference() -> None:
+    text = section(read("docs/commands.md"), "The checks")
+    assert first_column(text) == [check.id for check in diagnose(DOCTOR_FACTS).checks]
 
 
 def test_the_json_of_an_error_has_the_documented_fields(drainer: Drainer) -> None:

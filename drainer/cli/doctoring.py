@@ -1,0 +1,176 @@
+"""The command that tells what this host can do, and proves it if asked to."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from shutil import rmtree
+from typing import Annotated
+
+import typer
+
+from drainer.carriers.base import Carriers
+from drainer.cli import doctor_output, output
+from drainer.cli.app import Json, RouteChoice, bring_back, carry_out
+from drainer.cli.wiring import Settings, interrupted_code, interruptible, require_root
+from drainer.deadline import Deadline
+from drainer.doctor import rootfs
+from drainer.doctor.checks import Diagnosis, diagnose
+from drainer.doctor.examine import take_facts
+from drainer.doctor.trial import Acts, Trial, clean_up, try_route
+from drainer.drain import LEAST_SECONDS, DrainOptions
+from drainer.engine.base import Engine
+from drainer.errors import DrainerError, ExitCode
+from drainer.manifest import Manifest
+from drainer.model import ROUTES, EngineFacts, Plan, Route
+from drainer.placeholders import AddressKeeper
+from drainer.resume import ResumeOptions
+from drainer.runtime.base import Runtime
+from drainer.store.files import StateDirectory
+from drainer.store.lock import lock
+from drainer.store.manifest_file import ManifestFile, Record
+
+TRIAL_DIRECTORY = "doctor"
+"""Below the state directory: the state directory of a trial, gone after it."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module to the command line."""
+    app.command("doctor")(doctor_command)
+
+
+def doctor_command(
+    *,
+    context: typer.Context,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Carry a throw-away container by each route that can."),
+    ] = False,
+    route: Annotated[
+        RouteChoice | None, typer.Option(help="As before the command: only this route.")
+    ] = None,
+    budget: Annotated[
+        float, typer.Option(min=1, help="Seconds for all trials; after them nothing is begun.")
+    ] = 120.0,
+    as_json: Json = False,
+) -> None:
+    """Show what this host can do and why not; touches nothing without --live."""
+    require_root("doctor")
+    settings: Settings = context.obj
+    if route is not None:
+        routes = ROUTES if route is RouteChoice.AUTO else (Route(route.value),)
+        settings = replace(settings, routes=routes)
+    facts = take_facts(settings.engine(), settings.host(), settings.surroundings())
+    diagnosis = diagnose(facts, settings.routes)
+    if not live or not diagnosis.can_carry or facts.engine is None:
+        doctor_output.show(diagnosis, None, (), as_json=as_json)
+        raise typer.Exit(ExitCode.OK if diagnosis.can_carry else ExitCode.HOST_INCAPABLE)
+    deadline = Deadline(budget)
+    state = settings.state()
+    with lock(state, "doctor"), interruptible(deadline, "doctor --live"):
+        trials, left_behind = _try_all(settings, diagnosis, facts.engine, deadline)
+    doctor_output.show(diagnosis, trials, left_behind, as_json=as_json)
+    raise typer.Exit(_code(trials, deadline))
+
+
+def _code(trials: tuple[Trial, ...], deadline: Deadline) -> ExitCode:
+    restored = sum(trial.restored for trial in trials)
+    if restored == len(trials):
+        return ExitCode.OK
+    if deadline.interrupted:
+        return interrupted_code(deadline)
+    if deadline.limit(LEAST_SECONDS) < LEAST_SECONDS:
+        return ExitCode.DEADLINE
+    return ExitCode.PARTIAL if restored else ExitCode.NOTHING_CARRIED
+
+
+def _try_all(
+    settings: Settings, diagnosis: Diagnosis, engine_facts: EngineFacts, deadline: Deadline
+) -> tuple[tuple[Trial, ...], tuple[str, ...]]:
+    """Try every route that can carry something; return how they did and what could not be removed.
+
+    What a killed doctor has left is removed first.
+    """
+    archive = rootfs.archive()
+    inside = replace(settings, state_dir=settings.state_dir.absolute() / TRIAL_DIRECTORY)
+    engine, host = inside.engine(), inside.host()
+    facts = diagnosis.facts.host, engine_facts
+    runtime = inside.runtime(facts[0])
+    carriers = inside.carriers(engine, host, runtime, engine_facts, deadline)
+    trials: list[Trial] = []
+    left_behind: list[str] = []
+    runtime.sweep()
+    left_behind += _clean(inside, runtime, carriers)
+    for report in (r for r in diagnosis.routes if r.works):
+        network = report.carried[0]
+        if left_behind:
+            trials.append(
+                Trial(report.route, network, False, "what is left of a trial is in the way")
+            )
+            continue
+        output.say(f"trying the {report.route} route with network mode {network}")
+        try:
+            with _acts(inside) as acts:
+                trials.append(
+                    try_route(report.route, network, archive, engine, host, facts, acts, deadline)
+                )
+        finally:
+            left_behind += _clean(inside, runtime, carriers)
+            runtime.sweep()
+    return tuple(trials), tuple(left_behind)
+
+
+@contextmanager
+def _acts(inside: Settings) -> Iterator[Acts]:
+    """Drain and resume as the commands do, in the state directory of the trial."""
+    directory = StateDirectory(inside.state_dir)
+    file = ManifestFile(directory)
+
+    def drain(plan: Plan, deadline: Deadline) -> Manifest:
+        return carry_out(inside, plan, file, deadline, DrainOptions())
+
+    def resume(manifest: Manifest, deadline: Deadline) -> Manifest:
+        return bring_back(inside, Record(file, manifest), deadline, ResumeOptions())
+
+    try:
+        yield Acts(drain, resume)
+    finally:
+        directory.close()
+
+
+def _clean(inside: Settings, runtime: Runtime, carriers: Carriers) -> tuple[str, ...]:
+    """Remove whatever a trial has left; the record of it goes last."""
+    _remove_placeholders(inside.engine(), runtime)
+    problems = clean_up(inside.engine(), carriers, _manifest(inside.state_dir))
+    if not problems:
+        rmtree(inside.state_dir, ignore_errors=True)
+    for problem in problems:
+        output.say(f"not removed, `drainer doctor --live` will try again: {problem}")
+    return problems
+
+
+def _remove_placeholders(engine: Engine, runtime: Runtime) -> None:
+    """Remove what a killed resume, a trial's or another, has left to hold addresses.
+
+    They may be of a trial's image. Only the stand-in knows how to end them.
+    """
+    with suppress(DrainerError):
+        if engine.placeholders():
+            keeper = AddressKeeper(
+                engine, runtime.lay_out_placeholder, runtime.forget_placeholder, ()
+            )
+            with runtime.window():
+                keeper.finish()
+
+
+def _manifest(path: Path) -> Manifest | None:
+    """Read the record of the last trial, if it is there and can be read."""
+    if not path.exists():
+        return None
+    with suppress(DrainerError):
+        directory = StateDirectory(path)
+        try:
+            return ManifestFile(directory).read()
+        finally:
+            directory.close()
+    return None

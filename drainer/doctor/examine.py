@@ -1,0 +1,87 @@
+"""Gather what the checks look at. Touches nothing."""
+
+import os
+from pathlib import Path
+
+from drainer.doctor.facts import Facts, LastDrain, Pending, Space, Surroundings
+from drainer.engine.base import Engine
+from drainer.errors import DrainerError
+from drainer.host import containerd
+from drainer.host.base import Host
+from drainer.host.procfs import PROC, Proc, parse_mountinfo
+from drainer.host.run import Runner, run
+from drainer.install import UNIT_DIRECTORY, unit_states
+from drainer.manifest import Manifest
+from drainer.runtime import stand_in
+from drainer.store.files import StateDirectory
+from drainer.store.manifest_file import ManifestFile
+from drainer.text import printable
+
+_WHOLE_RANGE = ["0", "0", "4294967295"]
+"""/proc/PID/uid_map in the initial user namespace (user_namespaces(7))."""
+
+
+def take_facts(engine: Engine, host: Host, surroundings: Surroundings) -> Facts:
+    """Ask host and Docker. Never raises a `DrainerError`: that Docker is silent is a fact, too."""
+    try:
+        found = engine.facts()
+    except DrainerError as error:
+        problem, hint = printable(error.message), error.hint
+        return Facts(host.facts(), surroundings, engine_problem=problem, engine_hint=hint)
+    return Facts(host.facts(), surroundings, found)
+
+
+def look_around(
+    state: Path,
+    proc: Path = PROC,
+    units: Path = UNIT_DIRECTORY,
+    orders: Path = stand_in.ORDERS,
+    runner: Runner = run,
+) -> Surroundings:
+    """Look at the rest of the host. Never raises; nothing is created."""
+    view = Proc(proc)
+    pid, copies = containerd.copies_place(view)
+    inside = Path(view.root, str(pid), "root", copies.lstrip("/"))
+    present = next(path for path in (state, *state.parents) if path.exists())
+    return Surroundings(
+        initial_user_namespace=view.text("self", "uid_map").split() == _WHOLE_RANGE,
+        copies=_space(view, pid, inside, copies),
+        state=_space(view, os.getpid(), present, str(present)),
+        last_drain=_last_drain(state),
+        units=unit_states(units, runner),
+        left_over=stand_in.left(containerd.search_path(view), orders),
+    )
+
+
+def _space(proc: Proc, pid: int, path: Path, shown: str) -> Space:
+    try:
+        device, system = path.stat().st_dev, os.statvfs(path)
+    except OSError:
+        return Space(shown)
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = parse_mountinfo(proc.text(pid, "mountinfo"))
+    kind = next((mount.kind for mount in mounts if mount.device == number), "")
+    return Space(shown, kind, system.f_bavail * system.f_frsize)
+
+
+def _last_drain(state: Path) -> LastDrain:
+    try:
+        manifest = _read(state)
+    except DrainerError as error:
+        return LastDrain(Pending.UNREADABLE, problem=error.message, hint=error.hint)
+    if manifest is None:
+        return LastDrain()
+    down = sum(not entry.state.ended for entry in manifest.entries)
+    pending = Pending.WAITING if manifest.pending else Pending.FINISHED
+    return LastDrain(pending, manifest.drain_id, down)
+
+
+def _read(state: Path) -> Manifest | None:
+    if not state.exists():
+        return None
+    directory = StateDirectory(state)
+    try:
+        file = ManifestFile(directory)
+        return file.read() if file.exists else None
+    finally:
+        directory.close()
