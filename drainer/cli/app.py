@@ -16,6 +16,7 @@ from drainer.cli.wiring import (
     Settings,
     interrupted_code,
     interruptible,
+    remove_placeholders,
     require_root,
     wait_for_engine,
 )
@@ -239,6 +240,9 @@ def resume_command(
         file = ManifestFile(state)
         if not file.exists or not (manifest := file.read()).pending:
             output.say("no drain waits for a resume: nothing to do")
+            remove_placeholders(
+                settings.engine(), lambda: settings.runtime(settings.host().facts())
+            )
             if as_json:
                 output.show_json(manifest=None)
             return

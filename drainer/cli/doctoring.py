@@ -12,18 +12,22 @@ import typer
 from drainer.carriers.base import Carriers
 from drainer.cli import doctor_output, output
 from drainer.cli.app import Json, RouteChoice, bring_back, carry_out
-from drainer.cli.wiring import Settings, interrupted_code, interruptible, require_root
+from drainer.cli.wiring import (
+    Settings,
+    interrupted_code,
+    interruptible,
+    remove_placeholders,
+    require_root,
+)
 from drainer.deadline import Deadline
 from drainer.doctor import rootfs
 from drainer.doctor.checks import Diagnosis, diagnose
 from drainer.doctor.examine import take_facts
 from drainer.doctor.trial import Acts, Trial, clean_up, try_route
 from drainer.drain import LEAST_SECONDS, DrainOptions
-from drainer.engine.base import Engine
 from drainer.errors import DrainerError, ExitCode
 from drainer.manifest import Manifest
 from drainer.model import ROUTES, EngineFacts, Plan, Route
-from drainer.placeholders import AddressKeeper
 from drainer.resume import ResumeOptions
 from drainer.runtime.base import Runtime
 from drainer.store.files import StateDirectory
@@ -140,27 +144,13 @@ def _acts(inside: Settings) -> Iterator[Acts]:
 
 def _clean(inside: Settings, runtime: Runtime, carriers: Carriers) -> tuple[str, ...]:
     """Remove whatever a trial has left; the record of it goes last."""
-    _remove_placeholders(inside.engine(), runtime)
+    remove_placeholders(inside.engine(), lambda: runtime)
     problems = clean_up(inside.engine(), carriers, _manifest(inside.state_dir))
     if not problems:
         rmtree(inside.state_dir, ignore_errors=True)
     for problem in problems:
         output.say(f"not removed, `drainer doctor --live` will try again: {problem}")
     return problems
-
-
-def _remove_placeholders(engine: Engine, runtime: Runtime) -> None:
-    """Remove what a killed resume, a trial's or another, has left to hold addresses.
-
-    They may be of a trial's image. Only the stand-in knows how to end them.
-    """
-    with suppress(DrainerError):
-        if engine.placeholders():
-            keeper = AddressKeeper(
-                engine, runtime.lay_out_placeholder, runtime.forget_placeholder, ()
-            )
-            with runtime.window():
-                keeper.finish()
 
 
 def _manifest(path: Path) -> Manifest | None:

@@ -4,8 +4,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,6 +20,7 @@ from drainer.doctor.facts import Surroundings
 from drainer.engine.base import Engine
 from drainer.engine.docker import DockerEngine
 from drainer.errors import (
+    DrainerError,
     EngineTimeoutError,
     EngineUnavailableError,
     ExitCode,
@@ -30,6 +31,7 @@ from drainer.host.base import Host
 from drainer.host.linux import LinuxHost
 from drainer.host.procfs import Proc
 from drainer.model import ROUTES, EngineFacts, HostFacts, Route
+from drainer.placeholders import AddressKeeper
 from drainer.runtime.base import Runtime
 from drainer.runtime.runc import Runc
 from drainer.store.files import StateDirectory
@@ -146,3 +148,15 @@ def wait_for_engine(engine: Engine, deadline: Deadline, seconds: float) -> None:
             deadline.sleep(ENGINE_POLL)
         else:
             return
+
+
+def remove_placeholders(engine: Engine, reach: Callable[[], Runtime]) -> None:
+    """Remove what a killed resume has left to hold addresses. Only the stand-in can end them."""
+    with suppress(DrainerError):
+        if engine.placeholders():
+            runtime = reach()
+            keeper = AddressKeeper(
+                engine, runtime.lay_out_placeholder, runtime.forget_placeholder, ()
+            )
+            with runtime.window():
+                keeper.finish()
