@@ -13,7 +13,7 @@ pytestmark = pytest.mark.suites("forky", "trixie")
 
 # CRIU refuses an open file that was deleted while another name of it exists.
 LINKED = (
-    "echo x >/a; ln /a /b; exec 3</a; rm /a; i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
+    "echo x >/a; ln /a /b; exec 3</a; rm /a; i=0; while :; do i=$((i+1)); echo $i; sleep 0.4; done"
 )
 WORKLOADS = (
     numbers("good", "--restart always"),

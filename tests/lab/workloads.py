@@ -26,8 +26,8 @@ http.server.HTTPServer(("", int(os.environ["PORT"])), Answer).serve_forever()
 """
 """A service that knows only in memory who it is (`token`) and how far it has counted."""
 
-NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
-"""A shell program whose log is the series 1, 2, 3, ... ten numbers a second."""
+NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.4; done"
+"""A shell program whose log is the series 1, 2, 3, ... two numbers a second, and hardly any work."""
 
 _SERVICE_PATH = "/srv/lab/service.py"
 
