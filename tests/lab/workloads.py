@@ -27,7 +27,7 @@ http.server.HTTPServer(("", int(os.environ["PORT"])), Answer).serve_forever()
 """A service that knows only in memory who it is (`token`) and how far it has counted."""
 
 NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.4; done"
-"""A shell program whose log is the series 1, 2, 3, ... two numbers a second, and hardly any work."""
+"""A shell program whose log is the series 1, 2, 3, ... two numbers a second."""
 
 _SERVICE_PATH = "/srv/lab/service.py"
 
