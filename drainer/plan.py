@@ -105,6 +105,7 @@ def make_plan(
         _entry(
             replace(subject, changing_addresses=changing.get(identity, ())),
             reasons[identity],
+            refused,
             wave_of[identity],
             tuple(dict.fromkeys(provider for provider, _ in bonds[identity])),
         )
@@ -129,13 +130,17 @@ def _changing_addresses(
     return {identity: tuple(sentences) for identity, sentences in found.items()}
 
 
-def _entry(subject: Subject, reasons: Reasons, wave: int, needs: tuple[str, ...]) -> PlanEntry:
+def _entry(
+    subject: Subject, reasons: Reasons, refused: Reasons, wave: int, needs: tuple[str, ...]
+) -> PlanEntry:
     route = chosen_route(reasons)
     if route is None:
+        # What the host has against one route is no reason of the container's.
+        possible = {route: found for route, found in reasons.items() if not refused[route]}
         return PlanEntry(
             subject.container,
             Verdict.SKIP,
-            skipping_reasons(reasons),
+            skipping_reasons(possible or reasons),
             wave=wave,
             needs=needs,
             expected_bytes=subject.processes.expected_bytes,

@@ -100,6 +100,12 @@ def test_one_whom_no_route_carries_has_first_what_holds_on_all_of_them() -> None
     assert reason_ids(entry) == ["init_process", "runtime_fixed"]
 
 
+def test_a_refused_route_is_no_reason_of_a_container_s() -> None:
+    shell = Container("a", "shell", tty=True)
+    (entry,) = plan_of(shell, engine=replace(ENGINE, experimental=False)).entries
+    assert reason_ids(entry) == ["tty"]
+
+
 def test_entries_come_by_wave_then_name() -> None:
     plan = plan_of(
         Container("1", "db"),
