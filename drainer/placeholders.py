@@ -118,8 +118,19 @@ class AddressKeeper:
         """Let an address be the next one to be allotted; return all that this gives away."""
         chosen = dealt(address)
         if chosen and not self._is_next(address.network, chosen):
-            self._fill(address.network, chosen)
+            # Whoever cannot have its own address must not be given another one's.
+            lost = self._strangers(address.network).intersection(chosen)
+            self._fill(address.network, self._wanted[address.network] if lost else chosen)
         return self._free(address)
+
+    def _strangers(self, network: str) -> set[str]:
+        """Return the addresses that others than placeholders have."""
+        try:
+            found = self._look(network)
+        except _Failure:
+            return set()
+        made = self._made[network]
+        return _texts({identity: end for identity, end in found.items() if identity not in made})
 
     def _is_next(self, network: str, chosen: Collection[str]) -> bool:
         """Tell whether Docker would choose these addresses if a container started now."""

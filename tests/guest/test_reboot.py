@@ -57,7 +57,7 @@ CARRIED = (
     numbers("dynamic", "--network backend --network-alias other"),
     Workload("checked", "lab/redis", "", f"--health-cmd 'redis-cli ping' {_HEALTH} -v data:/data"),
     numbers("linked", "-v /srv/link:/link:ro --restart always"),
-    Workload("locked", "lab/busybox", f"sh -c '{LOCKED}'"),
+    Workload("locked", "lab/workload", f"sh -c '{LOCKED}'"),
     Workload("limited", "lab/busybox", f"sh -c '{NUMBERS}'", f"{_LIMITS} --tmpfs /scratch"),
 )
 SKIPPED = (

@@ -293,6 +293,20 @@ def test_an_address_that_a_stranger_has_is_told(host: Host) -> None:
     assert host.engine.placeholders() == ()
 
 
+def test_who_has_lost_its_address_takes_nobody_else_s(host: Host) -> None:
+    for number in range(2, 7):
+        host.add(f"c{number}", at(number))
+    host.go_down()
+    host.engine.add(Container("stranger", "stranger", addresses=(at(2),)))
+    keeper = host.keeper()
+    keeper.prepare()
+    for entry in host.entries:
+        host.start(keeper, entry)
+    keeper.finish()
+    assert host.changed() == ["c2"]
+    host.check_clean()
+
+
 def test_there_is_a_most_of_placeholders(host: Host) -> None:
     low, high = host.add("low", at(2)), host.add("high", at(MOST_PLACEHOLDERS + 4))
     host.go_down()
