@@ -206,6 +206,8 @@ class HostFacts:
     """Names that `criu check --feature` confirmed, of those that drainer asks about."""
     criu_options: tuple[str, ...] = ()
     """Option names in /etc/criu/runc.conf, which runc hands to CRIU."""
+    failed_trials: tuple[str, ...] = ()
+    """The routes that a `drainer doctor --live` has seen fail with these very versions."""
     runc: str = ""
     """The runc that containerd's shims find in their PATH; empty when there is none."""
     stand_in: str = ""

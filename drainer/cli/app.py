@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,10 +22,11 @@ from drainer.cli.wiring import (
     wait_for_engine,
 )
 from drainer.deadline import Deadline
+from drainer.doctor.record import failed_trials
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
 from drainer.engine.base import Engine
-from drainer.errors import ExitCode, HostIncapableError, StorageError
-from drainer.inventory import take_inventory
+from drainer.errors import DrainerError, ExitCode, HostIncapableError, StorageError
+from drainer.inventory import Inventory, take_inventory
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import ROUTES, Plan, Route
 from drainer.placeholders import AddressKeeper
@@ -115,7 +117,17 @@ def common(
 
 def _plan(settings: Settings) -> Plan:
     found = take_inventory(settings.engine(), settings.host())
-    return make_plan(found.host, found.engine, found.containers, found.processes, settings.routes)
+    host = replace(found.host, failed_trials=_failed_trials(settings, found))
+    return make_plan(host, found.engine, found.containers, found.processes, settings.routes)
+
+
+def _failed_trials(settings: Settings, found: Inventory) -> tuple[str, ...]:
+    """Ask what the last trials have shown, where there is a state directory to ask."""
+    if not settings.state_dir.is_dir():
+        return ()
+    with suppress(DrainerError):
+        return failed_trials(settings.state(), found.host, found.engine)
+    return ()
 
 
 @app.command("plan")

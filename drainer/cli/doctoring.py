@@ -23,6 +23,7 @@ from drainer.deadline import Deadline
 from drainer.doctor import rootfs
 from drainer.doctor.checks import Diagnosis, diagnose
 from drainer.doctor.examine import take_facts
+from drainer.doctor.record import remember
 from drainer.doctor.trial import Acts, Trial, clean_up, try_route
 from drainer.drain import LEAST_SECONDS, DrainOptions
 from drainer.errors import DrainerError, ExitCode
@@ -73,6 +74,8 @@ def doctor_command(
     state = settings.state()
     with lock(state, "doctor"), interruptible(deadline, "doctor --live"):
         trials, left_behind = _try_all(settings, diagnosis, facts.engine, deadline)
+        if not deadline.interrupted:
+            remember(state, trials, diagnosis.facts.host, facts.engine)
     doctor_output.show(diagnosis, trials, left_behind, as_json=as_json)
     raise typer.Exit(_code(trials, deadline))
 

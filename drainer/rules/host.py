@@ -99,6 +99,34 @@ def engine_digest_bug(_: HostFacts, engine: EngineFacts) -> str | None:
     return shown(engine.version) if case else None
 
 
+_TRIAL_ADVICE = (
+    "Run `drainer doctor --live` to see why; this is forgotten as soon as a trial succeeds, or "
+    "Docker, runc, CRIU or the kernel is another one."
+)
+
+
+@refusal(
+    "engine_trial_failed",
+    "The last `drainer doctor --live` could not carry its own container by Docker's checkpoints.",
+    _TRIAL_ADVICE,
+    routes=_ENGINE,
+)
+def engine_trial_failed(host: HostFacts, _: EngineFacts) -> str | None:
+    """See `drainer.doctor.record`."""
+    return when(case=Route.ENGINE in host.failed_trials)
+
+
+@refusal(
+    "runtime_trial_failed",
+    "The last `drainer doctor --live` could not carry its own container by runc.",
+    _TRIAL_ADVICE,
+    routes=_RUNTIME,
+)
+def runtime_trial_failed(host: HostFacts, _: EngineFacts) -> str | None:
+    """See `drainer.doctor.record`."""
+    return when(case=Route.RUNTIME in host.failed_trials)
+
+
 @refusal(
     "runc_missing",
     "The program runc, which starts containers for Docker, was not found where containerd looks "
@@ -135,5 +163,7 @@ RULES: tuple[HostRule, ...] = (
     engine_digest_bug,
     runc_missing,
     stand_in_impossible,
+    engine_trial_failed,
+    runtime_trial_failed,
 )
 """All refusals, the most fundamental first."""

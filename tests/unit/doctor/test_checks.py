@@ -137,7 +137,9 @@ def test_every_refusal_is_explained_by_a_check() -> None:
         "runc_missing": on_host(runc=""),
         "stand_in_impossible": on_host(stand_in=""),
     }
-    assert set(spoilt) == {rule.id for rule in REFUSALS}
+    # What a trial has shown, doctor does not believe: it tries again.
+    shown = {"engine_trial_failed", "runtime_trial_failed"}
+    assert set(spoilt) == {rule.id for rule in REFUSALS} - shown
     rules = {rule.id: rule for rule in REFUSALS}
     for rule_id, facts in spoilt.items():
         said = [check(Context(facts)) for check in CHECKS]

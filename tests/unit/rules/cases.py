@@ -125,6 +125,12 @@ HOST_CASES = {
     "engine_not_experimental": Cases([under(experimental=False)], [under(experimental=True)]),
     "runc_missing": Cases([on(runc="", stand_in=""), on(runc="")], [Given()]),
     "stand_in_impossible": Cases([on(stand_in="")], [Given(), on(runc="", stand_in="")]),
+    "engine_trial_failed": Cases(
+        [on(failed_trials=("engine",))], [Given(), on(failed_trials=("runtime",))]
+    ),
+    "runtime_trial_failed": Cases(
+        [on(failed_trials=("engine", "runtime"))], [Given(), on(failed_trials=("engine",))]
+    ),
     "engine_rootless": Cases([under(rootless=True)], [under(rootless=False)]),
     "criu_missing": Cases([on(criu="")], [on(criu="4.1.1")]),
     "criu_too_old": Cases(
