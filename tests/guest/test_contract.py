@@ -6,7 +6,7 @@ import pytest
 
 from tests.guest.conftest import HostFactory
 
-pytestmark = pytest.mark.suites("forky", "trixie")
+pytestmark = pytest.mark.suites("trixie")
 
 TESTS = Path(__file__).parents[1] / "contract"
 

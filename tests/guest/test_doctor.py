@@ -7,6 +7,8 @@ import pytest
 
 from tests.lab.host import Host
 
+pytestmark = pytest.mark.suites("forky")
+
 # Of an emulated host; on metal the default is enough by far.
 BUDGET = 600
 OLD_CRIU = "#!/bin/sh\necho Version: 3.16\n"
