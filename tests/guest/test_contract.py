@@ -6,7 +6,7 @@ import pytest
 
 from tests.guest.conftest import HostFactory
 
-pytestmark = pytest.mark.suites("trixie")
+pytestmark = [pytest.mark.suites("trixie"), pytest.mark.timeout(1800)]
 
 TESTS = Path(__file__).parents[1] / "contract"
 
@@ -18,7 +18,7 @@ def test_docker_keeps_the_contract(new_host: HostFactory) -> None:
     result = host.run(
         "cd /root && DRAINER_CONTRACT_DOCKER=1"
         " /opt/drainer/bin/python -m pytest -q -p no:cacheprovider -k docker tests/contract",
-        900,
+        1500,
         check=False,
     )
     assert result.status == 0, result.stdout[-6000:]

@@ -1,4 +1,4 @@
-"""The main job on a real host: the README's path, then a reboot with real programs running."""
+"""The main job on a real host: the README's path, then a reboot with twenty containers to carry."""
 
 import json
 import re
@@ -52,6 +52,8 @@ CARRIED = (
     numbers("unconfined", "--security-opt seccomp=unconfined"),
     numbers("withinit", "--init --restart always"),
     numbers("host", "--network host"),
+    numbers("one", "--restart unless-stopped"),
+    numbers("two", "--restart on-failure:3"),
     numbers("none", "--network none"),
     numbers("fixed", "--network backend --ip 10.77.0.77 --ip6 fd77::77"),
     numbers("dynamic", "--network backend --network-alias other"),
@@ -184,6 +186,8 @@ def test_nginx_answers_on_its_published_port(story: Story) -> None:
 
 RESTARTED = [
     "numbers",
+    "one",
+    "two",
     "provider",
     "user",
     "withinit",
