@@ -337,6 +337,9 @@ def _refused(response: "Response", container: str) -> EngineError:
     message = body.get("message") if isinstance(body, dict) else response.text
     words = message.strip() if isinstance(message, str) else ""
     words = words or f"Docker answered with HTTP status {response.status_code}"
+    # Docker's own words for a containerd that is not there: systemd will start it again.
+    if "Unavailable: " in words:
+        return EngineUnavailableError(words, _HINT_DOWN)
     # Starting a container can fail because another one, which it joins, does not exist.
     if response.status_code == _NOT_FOUND and container:
         # Some calls put words before it: `cannot kill container: X: No such container: X`.
