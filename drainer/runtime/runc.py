@@ -133,7 +133,7 @@ class Runc:
         """Forget an order, obeyed or not, and end its restore; tell whether it was reached."""
         directory = self._orders / container
         reached = (directory / "taken.json").exists()
-        if reached and not (directory / "status").exists():
+        if stand_in.under_way(directory):
             # It would go on beside a cold start, and nobody would know its pids any more.
             with suppress(OSError, ValueError):
                 agent.give_up(directory)
