@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from drainer.engine import inspect
+from drainer.engine import answer, inspect
 from drainer.engine.docker_trials import TrialCalls
 from drainer.errors import (
     ContainerGoneError,
@@ -186,7 +186,9 @@ class DockerEngine(TrialCalls):
         """
         body = _placeholder(image, network)
         return inspect.new_id(
-            _json(self._call("POST", "/containers/create", params={"name": name}, body=body))
+            answer.json_of(
+                self._call("POST", "/containers/create", params={"name": name}, body=body)
+            )
         )
 
     def remove(self, container: str) -> None:
@@ -203,7 +205,7 @@ class DockerEngine(TrialCalls):
         """List the ids of all placeholders, running or not."""
         filters = json.dumps({"label": [LABEL_PLACEHOLDER], "name": [f"^/{PLACEHOLDER_PREFIX}"]})
         response = self._call("GET", "/containers/json", params={"all": "true", "filters": filters})
-        return inspect.container_ids(_json(response))
+        return inspect.container_ids(answer.json_of(response))
 
     def _is_running(self, container: str) -> bool:
         try:
@@ -214,10 +216,12 @@ class DockerEngine(TrialCalls):
 
     def _is_open(self, session: str) -> bool:
         response = self._call("GET", f"/exec/{quote(session, safe='')}/json", accept=_NOT_FOUND)
-        return response.status_code != _NOT_FOUND and inspect.exec_is_running(_json(response))
+        return response.status_code != _NOT_FOUND and inspect.exec_is_running(
+            answer.json_of(response)
+        )
 
     def _get(self, path: str, container: str = "") -> object:
-        return _json(self._call("GET", path, container=container))
+        return answer.json_of(self._call("GET", path, container=container))
 
     def _post(
         self,
@@ -347,17 +351,6 @@ def _refused(response: "Response", container: str) -> EngineError:
         if found and missing.lstrip("/") == container.lower().lstrip("/"):
             return ContainerGoneError(words)
     return EngineError(words, _HINT_EXPERIMENTAL if "experimental" in words else "")
-
-
-def _json(response: "Response") -> object:
-    try:
-        data: object = response.json()
-    except ValueError as error:
-        raise EngineError(
-            f"Docker's answer to {response.request.method} {response.request.path_url}"
-            f" is not JSON: {error}"
-        ) from error
-    return data
 
 
 def _path(container: str, *rest: str) -> str:

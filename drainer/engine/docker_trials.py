@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from drainer.engine import inspect
+from drainer.engine import answer, inspect
 from drainer.errors import EngineError
 from drainer.model import LABEL_DOCTOR, TRIAL_PREFIX
 
@@ -58,7 +58,7 @@ class TrialCalls(ABC):
             },
         }
         response = self._call("POST", "/containers/create", params={"name": name}, body=body)
-        return inspect.new_id(_json(response))
+        return inspect.new_id(answer.json_of(response))
 
     def logs(self, container: str) -> str:
         """Return the last few lines of a container's output, running or not; untrusted."""
@@ -70,12 +70,14 @@ class TrialCalls(ABC):
     def trials(self) -> tuple[str, ...]:
         """List the ids of the containers made by `create_trial`, running or not."""
         params = {"all": "true", "filters": _CONTAINERS}
-        return inspect.container_ids(_json(self._call("GET", "/containers/json", params=params)))
+        return inspect.container_ids(
+            answer.json_of(self._call("GET", "/containers/json", params=params))
+        )
 
     def trial_images(self) -> tuple[str, ...]:
         """List the ids of the images with the label `LABEL_DOCTOR` that nobody has named."""
         response = self._call("GET", "/images/json", params={"filters": _IMAGES})
-        return inspect.container_ids(_json(response))
+        return inspect.container_ids(answer.json_of(response))
 
     def remove_image(self, image: str) -> None:
         """Remove an image; no error when it is gone, an error when a container uses it."""
@@ -113,11 +115,3 @@ def demultiplexed(data: bytes) -> bytes:
         payload += data[_FRAME_HEAD:end]
         data = data[end:]
     return payload
-
-
-def _json(response: "Response") -> object:
-    try:
-        data: object = response.json()
-    except ValueError as error:
-        raise EngineError(f"Docker's answer is not JSON: {error}") from error
-    return data
