@@ -19,11 +19,15 @@ docker ps -aq
 docker images -aq
 find /run/drainer -type f 2>/dev/null
 find /run/drainer/restores -mindepth 1 2>/dev/null
-find /var/lib/drainer -mindepth 1 ! -name lock 2>/dev/null
+find /var/lib/drainer -mindepth 1 ! -name lock ! -name trials.json 2>/dev/null
 ls -d /usr/local/sbin/runc /tmp/ctrd-checkpoint* 2>/dev/null
 find /var/lib/docker/containers -mindepth 1 2>/dev/null
 true
 """
+
+
+REMEMBERED = "/var/lib/drainer/trials.json"
+"""What the trials showed: it stays on purpose, for the plans to come."""
 
 
 def _traces(host: Host) -> str:
@@ -90,6 +94,7 @@ def test_the_runtime_route_is_proved_on_a_stock_host(module_host: Host, before: 
     assert trial["size"] > 0
     assert 0 < trial["dump_seconds"] < trial["frozen_seconds"]
     assert document["left_behind"] == []
+    assert module_host.output(f"stat -c '%U %a' {REMEMBERED}").strip() == "root 600"
     assert _traces(module_host) == before
 
 
