@@ -1,13 +1,13 @@
 """Give a container back to Docker as it was: the way out of every unfinished drain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from drainer.carriers.base import Carriers
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineTimeoutError
 from drainer.manifest import CheckpointState, Entry, State
-from drainer.model import Container
+from drainer.model import Container, Route
 from drainer.store.manifest_file import Record
 
 START_TIMEOUT = 120.0
@@ -31,6 +31,17 @@ def start_like_docker(engine: Engine, entry: Entry) -> bool:
         return False
     engine.start(entry.id, START_TIMEOUT)
     return True
+
+
+def take_up(record: Record, containers: Collection[str]) -> None:
+    """Let the restores be asked for again that are known never to have begun (`Runtime.sweep`)."""
+    for entry in record.manifest.entries:
+        if (
+            entry.id in containers
+            and entry.state is State.RESTORING
+            and entry.route is Route.RUNTIME
+        ):
+            record.update(entry.id, state=State.STOPPED)
 
 
 def forget(record: Record, carriers: Carriers, entry: Entry, why: str) -> Entry:

@@ -230,6 +230,8 @@ class _Worker:
             # Docker goes on with it; a cold start now would only meet the restore.
             self._wait_until_running(entry)
         except EngineUnavailableError:
+            if self._carrier(entry).withdraw(entry):
+                self._record.update(entry.id, state=State.STOPPED)
             raise
         except DrainerError as error:
             why = f"it could not be restored: {_first_line(error)}"

@@ -23,6 +23,9 @@ class Carrier(Protocol):
     def restore(self, entry: Entry, timeout: float) -> None:
         """Start it from its checkpoint. That this returns does not prove that it did."""
 
+    def withdraw(self, entry: Entry) -> bool:
+        """Tell whether a restore that was asked for is known never to have begun, nor to begin."""
+
     def wait(self, entry: Entry, timeout: float) -> None:
         """Wait while a restore that an earlier run began is under way."""
 

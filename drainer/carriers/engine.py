@@ -66,6 +66,10 @@ class EngineCarrier:
             else:
                 return
 
+    def withdraw(self, entry: Entry) -> bool:  # noqa: ARG002 - Docker tells of none
+        """Return no: what Docker has begun is not to be seen."""
+        return False
+
     def wait(self, entry: Entry, timeout: float) -> None:
         """Return at once: what Docker is at is not to be seen."""
 

@@ -64,6 +64,10 @@ class RuntimeCarrier:
                 raise
             raise EngineError(cause) from error
 
+    def withdraw(self, entry: Entry) -> bool:
+        """Take back an order that the stand-in has not taken; tell whether there was one."""
+        return self._runtime.withdraw(entry.id, entry.runtime_root)
+
     def wait(self, entry: Entry, timeout: float) -> None:
         """Wait while a restore that an earlier run began is under way."""
         end = time.monotonic() + timeout

@@ -31,6 +31,7 @@ from drainer.manifest import Entry, Manifest, State
 from drainer.model import ROUTES, Plan, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
+from drainer.release import take_up
 from drainer.resume import ResumeOptions, resume
 from drainer.runtime.base import Runtime
 from drainer.status import compare
@@ -187,12 +188,14 @@ def _drain(
     settings: Settings, file: ManifestFile, deadline: Deadline, options: DrainOptions
 ) -> Manifest:
     engine, host = settings.engine(), settings.host()
-    settings.runtime().sweep()
+    not_begun = settings.runtime().sweep()
     kept: tuple[Entry, ...] = ()
     if file.exists and (old := file.read()).pending:
         output.say(f"drain {old.drain_id} still waits for its resume: carrying on from it")
         carriers = settings.carriers(engine, host, settings.runtime(), old.engine, deadline)
-        kept = settle(engine, Record(file, old), carriers)
+        record = Record(file, old)
+        take_up(record, not_begun)
+        kept = settle(engine, record, carriers)
     plan = _plan(settings)
     _refuse_if_incapable(plan)
     total = len(plan.entries)
@@ -248,7 +251,7 @@ def resume_command(
     deadline = Deadline(budget)
     state = settings.state()
     with lock(state, "resume", wait=LOCK_WAIT if at_boot else 0), interruptible(deadline):
-        settings.runtime().sweep()
+        not_begun = settings.runtime().sweep()
         file = ManifestFile(state)
         if not file.exists or not (manifest := file.read()).pending:
             output.say("no drain waits for a resume: nothing to do")
@@ -261,7 +264,9 @@ def resume_command(
         wait_for_engine(settings.engine(), deadline, ENGINE_WAIT if at_boot else 0)
         output.say(f"resuming drain {manifest.drain_id}")
         options = ResumeOptions(parallel or _cpus(), container_timeout)
-        result = bring_back(settings, Record(file, manifest), deadline, options)
+        record = Record(file, manifest)
+        take_up(record, not_begun)
+        result = bring_back(settings, record, deadline, options)
     if as_json:
         output.show_json(manifest=output.manifest_json(result))
     else:

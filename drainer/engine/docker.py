@@ -39,6 +39,8 @@ _OK = range(200, 300)
 _NOT_MODIFIED = 304
 _NOT_FOUND = 404
 _POLL_SECONDS = 0.1
+_CONTAINERD_AWAY = re.compile(r"\bUnavailable: |\bcode = Unavailable\b|: unavailable$")
+"""In Docker's words while containerd is down or starts anew (grpc's status 14)."""
 _HINT_DOWN = "see: systemctl status docker; journalctl -u docker"
 _HINT_EXPERIMENTAL = 'set "experimental": true in /etc/docker/daemon.json and restart Docker'
 
@@ -341,8 +343,7 @@ def _refused(response: "Response", container: str) -> EngineError:
     message = body.get("message") if isinstance(body, dict) else response.text
     words = message.strip() if isinstance(message, str) else ""
     words = words or f"Docker answered with HTTP status {response.status_code}"
-    # Docker's own words for a containerd that is not there: systemd will start it again.
-    if "Unavailable: " in words:
+    if _CONTAINERD_AWAY.search(words):
         return EngineUnavailableError(words, _HINT_DOWN)
     # Starting a container can fail because another one, which it joins, does not exist.
     if response.status_code == _NOT_FOUND and container:

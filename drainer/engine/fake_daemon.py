@@ -199,6 +199,12 @@ class FakeDaemon:
         for box in self._running():
             self.die(box, _POWER_LOST)
 
+    def forget_orders(self) -> None:
+        """Lose what is in /run, and the stand-in with it: without orders it removes itself."""
+        self.stand_in = False
+        for box in self.boxes.values():
+            box.order = ""
+
     def boot(self) -> None:
         """Start what the restart policies want, cold (moby daemon/daemon.go restore).
 
@@ -256,9 +262,9 @@ class FakeDaemon:
 
     def _ordered(self, box: Box) -> str:
         """Return the dump that is to be restored, if any; it is asked for no second time."""
-        name, box.order = box.order, ""
-        if name and not self.stand_in:
+        if box.order and not self.stand_in:
             raise EngineError("runc create failed: container with given ID already exists")
+        name, box.order = box.order, ""
         box.reached = bool(name)
         return name
 

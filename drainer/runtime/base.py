@@ -56,10 +56,11 @@ class Runtime(Protocol):
         `EngineTimeoutError` when it takes longer; then it goes on.
         """
 
-    def sweep(self) -> int:
-        """Remove what a drainer that died has left of stand-ins and orders; return how many.
+    def sweep(self) -> frozenset[str]:
+        """Remove what a drainer that died has left of stand-ins and orders.
 
-        A restore that is still under way is left alone. Never raises.
+        A restore that is still under way is left alone. Returns the ids of the containers whose
+        restore was ordered and never begun. Never raises.
         """
 
     def window(self) -> AbstractContextManager[None]:
@@ -85,6 +86,12 @@ class Runtime(Protocol):
 
     def is_under_way(self, container: str) -> bool:
         """Tell whether a restore of it has begun and not ended."""
+
+    def withdraw(self, container: str, root: str) -> bool:
+        """Take back an order that was not obeyed; tell whether there was one. Never raises.
+
+        Then that restore was not begun, and will not be.
+        """
 
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not; tell whether the stand-in was reached. Never raises.

@@ -13,13 +13,16 @@ class FakeRuntime:
     """Implements `drainer.runtime.base.Runtime` over a `FakeEngine`.
 
     Its calls are among the engine's, and can be scripted like them: `dump`, `open_window`,
-    `close_window`, `lay_out`, `take_back`, `delete_dump`.
+    `close_window`, `lay_out`, `withdraw`, `take_back`,
+    `delete_dump`.
     """
 
     def __init__(self, engine: FakeEngine) -> None:
         self.engine = engine
         self.orders: list[Order] = []
         """Every restore that was ever ordered."""
+        self.withdrawn: list[str] = []
+        """Each container whose order was found not to have been obeyed."""
         self.placeholders: set[str] = set()
         """Every container that was ever to hold its addresses only."""
         self.restore_errors: dict[str, str] = {}
@@ -39,14 +42,15 @@ class FakeRuntime:
                 raise RuntimeRefusedError("CRIU could not checkpoint it: no such process")
             daemon.dump(container, _name(place))
 
-    def sweep(self) -> int:
+    def sweep(self) -> frozenset[str]:
         """Forget every order, and that the stand-in is in place."""
         with self.engine.runtime_call("sweep") as daemon:
-            left = int(daemon.stand_in)
             daemon.stand_in = False
-            for box in daemon.boxes.values():
+            ordered = tuple(box for box in daemon.boxes.values() if box.order)
+            for box in ordered:
                 box.order = ""
-            return left
+            self.withdrawn += [box.container.id for box in ordered]
+            return frozenset(box.container.id for box in ordered)
 
     @contextmanager
     def window(self) -> Iterator[None]:
@@ -75,6 +79,18 @@ class FakeRuntime:
 
     def is_under_way(self, container: str) -> bool:  # noqa: ARG002 - it takes no time
         """Answer no."""
+        return False
+
+    def withdraw(self, container: str, root: str) -> bool:  # noqa: ARG002 - there is no runc
+        """Forget an order that was not obeyed; tell whether there was one."""
+        with (
+            suppress(ContainerGoneError),
+            self.engine.runtime_call("withdraw", container) as daemon,
+        ):
+            box = daemon.find(container)
+            box.order, order = "", box.order
+            self.withdrawn += [container] if order else []
+            return bool(order)
         return False
 
     def take_back(self, container: str, root: str) -> bool:  # noqa: ARG002 - there is no runc

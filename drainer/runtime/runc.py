@@ -75,8 +75,11 @@ class Runc:
             cause = first_error(_text(place.work / "dump.log")) or _last_message(place)
             raise RuntimeRefusedError(f"CRIU could not checkpoint it: {printable(cause)}")
 
-    def sweep(self) -> int:
-        """Remove what a drainer that died has left of stand-ins and orders; return how many."""
+    def sweep(self) -> frozenset[str]:
+        """Remove what a drainer that died has left of stand-ins and orders.
+
+        Returns the ids of the containers whose restore was ordered and never begun.
+        """
         return stand_in.sweep(self._search_path, self._orders)
 
     def window(self) -> AbstractContextManager[None]:
@@ -129,8 +132,19 @@ class Runc:
         """Tell whether a restore of it has begun and not ended."""
         return stand_in.under_way(self._orders / container)
 
+    def withdraw(self, container: str, root: str) -> bool:
+        """Take back an order that was not obeyed; tell whether there was one."""
+        directory = self._orders / container
+        if not stand_in.withdraw(directory):
+            return False
+        shutil.rmtree(directory, ignore_errors=True)
+        _open_gate(container, root)
+        return True
+
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not, and end its restore; tell whether it was reached."""
+        if self.withdraw(container, root):
+            return False
         directory = self._orders / container
         reached = (directory / "taken.json").exists()
         if stand_in.under_way(directory):
@@ -138,12 +152,8 @@ class Runc:
             with suppress(OSError, ValueError):
                 agent.give_up(directory)
         shutil.rmtree(directory, ignore_errors=True)
-        if not reached and root:
-            try:
-                # Only if it is empty: what is not may be the state of a container.
-                (Path(root) / container).rmdir()
-            except OSError:
-                return reached
+        if not reached:
+            _open_gate(container, root)
         return reached
 
     def restore_error(self, place: Place) -> str:
@@ -169,6 +179,14 @@ class Runc:
             place.path.parent.rmdir()
         except OSError:
             return
+
+
+def _open_gate(container: str, root: str) -> None:
+    """Let a container be started again, if the stand-in has not seen to that."""
+    if root:
+        with suppress(OSError):
+            # Only if it is empty: what is not may be the state of a container.
+            (Path(root) / container).rmdir()
 
 
 def _text(file: Path) -> str:

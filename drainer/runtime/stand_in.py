@@ -176,31 +176,47 @@ def under_way(order: Path) -> bool:
     return (order / "taken.json").exists() and not (order / "status").exists()
 
 
-def sweep(search_path: str, orders: Path = ORDERS) -> int:
-    """Remove what a drainer that died has left of its stand-ins and orders; return how many.
+def withdraw(order: Path) -> bool:
+    """See that an order is not obeyed any more; tell whether there was one that was not yet.
 
-    A restore that is still under way is left alone, and so is the stand-in with it.
+    The agent takes an order by renaming this very file, so it is either obeyed or withdrawn.
     """
-    count = 0
+    try:
+        (order / "order.json").unlink()
+    except OSError:
+        return False
+    return True
+
+
+def sweep(search_path: str, orders: Path = ORDERS) -> frozenset[str]:
+    """Remove what a drainer that died has left of its stand-ins and orders.
+
+    A restore that is still under way is left alone, and so is the stand-in with it. Returns the
+    names of the orders that were not obeyed.
+    """
+    withdrawn = set()
     for order in _directories(orders):
         if not under_way(order):
-            _open_gate(order)
-            shutil.rmtree(order, ignore_errors=True)
-            count += 1
-    if any(_directories(orders)):
-        return count
-    for directory in filter(None, search_path.split(":")):
-        count += remove(Path(directory, NAME))
-        for left in _temporary(Path(directory)):
+            gate = _gate(order)
+            if withdraw(order):
+                withdrawn.add(order.name)
             with suppress(OSError):
-                left.unlink()
-    return count
+                gate.rmdir()
+            shutil.rmtree(order, ignore_errors=True)
+    if not any(_directories(orders)):
+        for directory in filter(None, search_path.split(":")):
+            remove(Path(directory, NAME))
+            for left in _temporary(Path(directory)):
+                with suppress(OSError):
+                    left.unlink()
+    return frozenset(withdrawn)
 
 
-def _open_gate(order: Path) -> None:
-    """Let an order's container be started again, if the stand-in has not seen to that."""
+def _gate(order: Path) -> Path:
+    """Return what keeps an order's container from being started without the stand-in."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        Path(json.loads((order / "order.json").read_text())["gate"]).rmdir()
+        return Path(json.loads((order / "order.json").read_text())["gate"])
+    return order / "gate"
 
 
 def left(search_path: str, orders: Path = ORDERS) -> tuple[str, ...]:

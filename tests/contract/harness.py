@@ -57,6 +57,9 @@ class Harness(Protocol):
     def root(self, container: str) -> str:
         """Return runc's `--root` for a running container."""
 
+    def lose_stand_in(self) -> None:
+        """Remove the stand-in from the runtime's open window."""
+
     def close(self) -> None:
         """Remove every container."""
 
@@ -108,6 +111,10 @@ class FakeHarness:
     def root(self, container: str) -> str:
         return f"/nowhere/{container}"
 
+    def lose_stand_in(self) -> None:
+        with self.docker.runtime_call("lose_stand_in") as daemon:
+            daemon.stand_in = False
+
     def close(self) -> None:
         pass
 
@@ -120,7 +127,8 @@ class DockerHarness:
     def __init__(self) -> None:
         self.engine: Engine = DockerEngine()
         search_path = containerd.search_path(Proc())
-        self.runtime: Runtime = Runc(*stand_in.find(search_path), search_path)
+        runc, self._stand_in = stand_in.find(search_path)
+        self.runtime: Runtime = Runc(runc, self._stand_in, search_path)
         self._state = tempfile.TemporaryDirectory()
         self.state = Path(self._state.name)
         # Later Dockers restore no container with a network of its own.
@@ -159,6 +167,9 @@ class DockerHarness:
 
     def root(self, container: str) -> str:
         return bundle.options(container).root
+
+    def lose_stand_in(self) -> None:
+        Path(self._stand_in).unlink()
 
     def close(self) -> None:
         self._state.cleanup()

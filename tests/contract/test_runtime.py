@@ -58,6 +58,7 @@ def test_an_ordered_start_carries_on_and_the_next_one_begins_anew(harness: Harne
         harness.runtime.lay_out(order(harness, container, root))
         harness.engine.start(container, harness.patience)
         harness.advance(container)
+        assert not harness.runtime.withdraw(container, root)
         assert harness.progress(container) > reached
         up = harness.engine.inspect(container)
         assert (up.running, up.paused) == (True, False)
@@ -73,12 +74,16 @@ def test_without_the_stand_in_an_ordered_start_fails_and_starts_nothing(harness:
     container = harness.create()
     reached, root = carry(harness, container)
     down = harness.engine.inspect(container)
-    harness.runtime.lay_out(order(harness, container, root))
-    with pytest.raises(EngineError, match="already exists"):
-        harness.engine.start(container, harness.patience)
+    with harness.runtime.window():
+        harness.lose_stand_in()
+        harness.runtime.lay_out(order(harness, container, root))
+        with pytest.raises(EngineError, match="already exists"):
+            harness.engine.start(container, harness.patience)
     after = harness.engine.inspect(container)
     assert (after.running, after.started_at) == (False, down.started_at)
     assert harness.progress(container) == reached
+    assert harness.runtime.withdraw(container, root)
+    assert not harness.runtime.withdraw(container, root)
     assert not harness.runtime.take_back(container, root)
     with harness.runtime.window():
         harness.runtime.lay_out(order(harness, container, root))
@@ -121,8 +126,10 @@ def test_deleting_a_checkpoint_twice_is_no_error(harness: Harness) -> None:
 def test_what_was_left_of_a_window_can_be_swept(harness: Harness) -> None:
     container = harness.create()
     _, root = carry(harness, container)
-    harness.runtime.lay_out(order(harness, container, root))
-    harness.runtime.sweep()
-    assert not harness.runtime.take_back(container, root)
+    with harness.runtime.window():
+        harness.runtime.lay_out(order(harness, container, root))
+        assert harness.runtime.sweep() == {container}
+        assert harness.runtime.sweep() == frozenset()
+        assert not harness.runtime.take_back(container, root)
     harness.engine.start(container, harness.patience)
     harness.advance(container)

@@ -1,11 +1,13 @@
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from drainer.errors import EngineError, EngineTimeoutError, EngineUnavailableError
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Address
-from tests.unit.world import World, container_id
+from drainer.model import Address, Route
+from tests.unit.world import Killed, World, container_id
 
 POLICIES = ["no", "always", "unless-stopped", "on-failure"]
 
@@ -283,3 +285,53 @@ def test_a_new_address_is_told(world: World) -> None:
     world.engine.change(web.id, addresses=(Address("bridge", "172.17.0.9"),))
     notes = world.resume().entries[0].notes
     assert notes == ("its address on bridge was 172.17.0.2 and is 172.17.0.9",)
+
+
+@pytest.fixture
+def by_runtime(tmp_path: Path) -> World:
+    world = World(tmp_path / "state", routes=(Route.RUNTIME,))
+    world.add("web", "always")
+    world.drain()
+    world.reboot()
+    return world
+
+
+def test_a_restore_that_containerd_s_end_prevented_is_asked_for_again(by_runtime: World) -> None:
+    away = EngineUnavailableError("Unavailable: error reading from server: EOF")
+    by_runtime.engine.script("start", error=away)
+    manifest = by_runtime.resume()
+    assert entry_of(manifest, "web").state is State.RESTORED
+    assert by_runtime.engine.memory("web") == 100
+    by_runtime.check_promise()
+
+
+def test_one_that_was_ordered_and_never_begun_is_restored_by_the_next_resume(
+    by_runtime: World,
+) -> None:
+    def die() -> None:
+        by_runtime.dead = by_runtime.engine.down = True
+
+    by_runtime.engine.script("start", run=die, error=EngineError("never read"))
+    with suppress(Killed):
+        by_runtime.resume()
+    assert entry_of(by_runtime.file.read(), "web").state is State.RESTORING
+    by_runtime.live_again()
+    by_runtime.engine.down = False
+    assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
+    assert by_runtime.engine.memory("web") == 100
+    by_runtime.check_promise()
+
+
+def test_after_a_reboot_nothing_tells_that_an_ordered_restore_was_not_begun(
+    by_runtime: World,
+) -> None:
+    def die() -> None:
+        by_runtime.dead = by_runtime.engine.down = True
+
+    by_runtime.engine.script("start", run=die, error=EngineError("never read"))
+    with suppress(Killed):
+        by_runtime.resume()
+    by_runtime.live_again()
+    by_runtime.power_cut()
+    assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
+    by_runtime.check_promise()

@@ -16,6 +16,7 @@ from drainer.manifest import Entry, Manifest
 from drainer.model import ROUTES, Container, EngineFacts, Plan, RestartPolicy, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
+from drainer.release import take_up
 from drainer.resume import ResumeOptions, resume
 from drainer.runtime.fake import FakeRuntime
 from drainer.store.files import StateDirectory
@@ -89,7 +90,9 @@ class World:
         kept: tuple[Entry, ...] = ()
         if self.file.exists and (old := self.file.read()).pending:
             carriers = self.carriers(old.engine, Deadline(None))
-            kept = settle(self.engine, Record(self.file, old), carriers)
+            record = Record(self.file, old)
+            take_up(record, self.runtime.sweep())
+            kept = settle(self.engine, record, carriers)
         deadline = Deadline(self.budget)
         plan = self.plan()
         return drain(
@@ -121,6 +124,7 @@ class World:
             return manifest
         deadline = Deadline(self.budget)
         record = Record(self.file, manifest)
+        take_up(record, self.runtime.sweep())
         keeper = AddressKeeper(
             self.engine,
             self.runtime.lay_out_placeholder,

@@ -203,6 +203,30 @@ def test_a_refusal_has_dockers_words(
     assert caught.value.exit_code is ExitCode.HOST_INCAPABLE
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        'Unavailable: connection error: desc = "transport: error while dialing"',
+        "failed to create task: rpc error: code = Unavailable desc = error reading: EOF",
+        "transport is closing: unavailable",
+    ],
+)
+def test_a_docker_without_its_containerd_does_not_answer(
+    docker: Docker, engine: DockerEngine, words: str
+) -> None:
+    docker.answers["POST /containers/web/start"] = Answer(500, {"message": words})
+    with pytest.raises(EngineUnavailableError, match="navailable"):
+        engine.start("web", 5)
+
+
+def test_a_lack_of_something_else_is_a_refusal(docker: Docker, engine: DockerEngine) -> None:
+    words = "fork/exec /usr/bin/runc: resource temporarily unavailable"
+    docker.answers["POST /containers/web/start"] = Answer(500, {"message": words})
+    with pytest.raises(EngineError) as caught:
+        engine.start("web", 5)
+    assert type(caught.value) is EngineError
+
+
 def test_without_experimental_there_is_a_hint(docker: Docker, engine: DockerEngine) -> None:
     docker.answers["POST /containers/web/checkpoints"] = Answer(
         501, {"message": "This experimental feature is disabled by default."}

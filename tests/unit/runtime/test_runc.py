@@ -238,12 +238,23 @@ def test_a_sweep_leaves_orders_under_way_alone(machine: Machine, orders: Path) -
     for container in (ID, OTHER):
         machine.runc.lay_out(order(machine, container))
     (orders / ID / "order.json").rename(orders / ID / "taken.json")
-    assert machine.runc.sweep() == 1
+    assert machine.runc.sweep() == {OTHER}
     assert [p.name for p in orders.iterdir()] == [ID]
     assert [p.name for p in machine.root.iterdir()] == [ID]
     (orders / ID / "status").write_text("0")
-    assert machine.runc.sweep() == 1
-    assert machine.runc.sweep() == 0
+    assert machine.runc.sweep() == frozenset()
+    assert not any(orders.iterdir())
+
+
+def test_an_order_is_withdrawn_only_if_nobody_has_taken_it(machine: Machine, orders: Path) -> None:
+    for container in (ID, OTHER):
+        machine.runc.lay_out(order(machine, container))
+    (orders / ID / "order.json").rename(orders / ID / "taken.json")
+    assert not machine.runc.withdraw(ID, str(machine.root))
+    assert (orders / ID / "taken.json").exists()
+    assert machine.runc.withdraw(OTHER, str(machine.root))
+    assert not machine.runc.withdraw(OTHER, str(machine.root))
+    assert [p.name for p in machine.root.iterdir()] == [ID]
 
 
 def test_the_window_is_open_while_the_block_runs(machine: Machine) -> None:

@@ -387,8 +387,8 @@ def test_a_sweep_removes_stand_ins_orders_and_half_written_files(tmp_path: Path)
     (orders / OTHER).mkdir()
     for name in ("taken.json", "status"):
         (orders / OTHER / name).write_text("1")
-    assert sweep(f"{first}::{second}:{third}:{tmp_path / 'none'}", orders) == 4
-    assert sweep(f"{first}:{second}:{third}", orders) == 0
+    assert sweep(f"{first}::{second}:{third}:{tmp_path / 'none'}", orders) == {ID}
+    assert sweep(f"{first}:{second}:{third}", orders) == frozenset()
     assert [p for d in (first, second, third) for p in d.iterdir()] == [runc]
     assert not any(orders.iterdir())
 
@@ -397,10 +397,12 @@ def test_a_sweep_leaves_a_restore_under_way_and_its_stand_in_alone(machine: Mach
     machine.lay_out()
     assert machine.create() == 0
     (machine.orders / OTHER).mkdir()
-    assert sweep(f"{machine.first}:{machine.second}", machine.orders) == 1
+    assert sweep(f"{machine.first}:{machine.second}", machine.orders) == frozenset()
+    assert [p.name for p in machine.orders.iterdir()] == [ID]
     assert is_own(machine.path)
     assert machine.call("start") == 0
-    assert sweep(f"{machine.first}:{machine.second}", machine.orders) == 2
+    assert sweep(f"{machine.first}:{machine.second}", machine.orders) == frozenset()
+    assert not any(machine.orders.iterdir())
     assert not machine.path.exists()
 
 
@@ -408,6 +410,6 @@ def test_a_sweep_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "orders").mkdir()
     (tmp_path / "precious").mkdir()
     (tmp_path / "orders" / ID).symlink_to(tmp_path / "precious")
-    assert sweep("", tmp_path / "orders") == 0
+    assert sweep("", tmp_path / "orders") == frozenset()
     assert (tmp_path / "precious").exists()
-    assert sweep("", tmp_path / "nowhere") == 0
+    assert sweep("", tmp_path / "nowhere") == frozenset()
