@@ -187,8 +187,7 @@ class _Worker:
             case Step.START_COLD if entry.state is State.RESTORING and self._ended_well(entry):
                 return
             case _:
-                why = entry.detail or "what became of it at the drain is not known"
-                self._start_cold(entry, why)
+                self._start_cold(entry, _why_cold(entry))
 
     def _ended_well(self, entry: Entry) -> bool:
         """Let a restore that an earlier run began end; tell whether that settled it."""
@@ -324,6 +323,15 @@ class _Worker:
 
     def _carrier(self, entry: Entry) -> Carrier:
         return self._carriers[entry.route]
+
+
+def _why_cold(entry: Entry) -> str:
+    if entry.state is not State.RESTORING:
+        return entry.detail or "what became of it at the drain is not known"
+    if entry.checkpoint_state is CheckpointState.UNUSABLE:
+        return entry.detail
+    cut = "its restore was cut short"
+    return f"{cut}: {entry.detail}" if entry.detail else cut
 
 
 def _first_line(error: DrainerError) -> str:

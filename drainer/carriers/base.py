@@ -27,7 +27,7 @@ class Carrier(Protocol):
         """Tell whether a restore that was asked for is known never to have begun, nor to begin."""
 
     def wait(self, entry: Entry, timeout: float) -> None:
-        """Wait while a restore that an earlier run began is under way."""
+        """Wait while a restore that was begun before is under way."""
 
     def tidy(self, entry: Entry) -> None:
         """Remove what a restore, however it ended, has left beside the checkpoint."""

@@ -12,6 +12,9 @@ from drainer.runtime.base import Order, Place, Runtime
 POLL = 0.2
 """Seconds between two looks whether a restore has ended."""
 
+HELD_PATIENCE = 60.0
+"""Seconds that the engine may take to lay a container's network."""
+
 CHECKPOINTS = "checkpoints"
 """Below the state directory; in it a directory for each drain, in that one for each container."""
 
@@ -69,9 +72,15 @@ class RuntimeCarrier:
         return self._runtime.withdraw(entry.id, entry.runtime_root)
 
     def wait(self, entry: Entry, timeout: float) -> None:
-        """Wait while a restore that an earlier run began is under way."""
-        end = time.monotonic() + timeout
-        while self._runtime.is_under_way(entry.id) and time.monotonic() < end:
+        """Wait while a restore that was begun before is under way.
+
+        One that the engine does not let go on will not end: the engine has been killed meanwhile.
+        """
+        begin = time.monotonic()
+        while self._runtime.is_under_way(entry.id):
+            held = self._runtime.is_held(entry.id)
+            if time.monotonic() - begin >= (min(timeout, HELD_PATIENCE) if held else timeout):
+                return
             time.sleep(POLL)
 
     def tidy(self, entry: Entry) -> None:

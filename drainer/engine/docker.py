@@ -319,7 +319,7 @@ class DockerEngine(TrialCalls):
         if answered or not any(isinstance(cause, OSError) for cause in causes):
             return EngineError(f"Docker at {self._base_url}: {error}")
         system = [cause.strerror for cause in causes if isinstance(cause, OSError)]
-        detail = next((text for text in reversed(system) if text), str(error))
+        detail = next((text for text in reversed(system) if text), str(causes[-1]))
         return EngineUnavailableError(
             f"Docker does not answer at {self._base_url}: {detail}", _HINT_DOWN
         )

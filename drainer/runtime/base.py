@@ -93,6 +93,9 @@ class Runtime(Protocol):
         Then that restore was not begun, and will not be.
         """
 
+    def is_held(self, container: str) -> bool:
+        """Tell whether a restore under way waits for the engine to ask for the start."""
+
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not; tell whether the stand-in was reached. Never raises.
 

@@ -141,6 +141,10 @@ class Runc:
         _open_gate(container, root)
         return True
 
+    def is_held(self, container: str) -> bool:
+        """Tell whether a restore under way waits for the engine to ask for the start."""
+        return stand_in.held(self._orders / container)
+
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not, and end its restore; tell whether it was reached."""
         if self.withdraw(container, root):

@@ -176,6 +176,11 @@ def under_way(order: Path) -> bool:
     return (order / "taken.json").exists() and not (order / "status").exists()
 
 
+def held(order: Path) -> bool:
+    """Tell whether the restore that an order asked for waits for the engine to go on."""
+    return under_way(order) and not (order / "started").exists()
+
+
 def withdraw(order: Path) -> bool:
     """See that an order is not obeyed any more; tell whether there was one that was not yet.
 

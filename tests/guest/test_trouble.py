@@ -123,19 +123,20 @@ def test_removed_recreated_and_started_ones_are_told_apart(host: Host) -> None:
     assert policies(host)["cut"] == "on-failure"
 
 
-def test_a_drainer_killed_in_mid_restore_leaves_runc_and_every_container(host: Host) -> None:
+def in_mid_restore(host: Host) -> None:
+    """Drain three containers anew, and begin to restore them one by one."""
     host.run("docker rm -f $(docker ps -aq)", 60)
     start_all(host, WORKLOADS[:1] + WORKLOADS[2:])
     host.run("sleep 2 && drainer --route runtime drain", 300)
-    host.run("setsid drainer resume --parallel 1 </dev/null >/dev/null 2>&1 &")
+    host.run("setsid drainer resume --parallel 1 </dev/null >/root/resumed 2>&1 &")
     host.wait_until("ls /run/drainer/restores/*/taken.json", 120)
-    host.run("pkill -9 -f 'drainer [r]esume'")
-    assert host.output("docker run --rm lab/busybox echo hello", 120) == "hello"
-    host.run("drainer resume", 300, check=False)
-    states = {name: entry["state"] for name, entry in _states(host).items()}
+
+
+def all_is_well(host: Host) -> dict[str, str]:
+    """Hold drainer to its promise after a resume; return what became of each container."""
+    states = {name: str(entry["state"]) for name, entry in _states(host).items()}
     assert set(states) == {"good", "damaged", "cut"}
     assert set(states.values()) <= {"restored", "started-cold"}
-    assert "restored" in states.values()
     assert running(host) == set(states)
     assert policies(host) == {"good": "always", "damaged": "unless-stopped", "cut": "on-failure"}
     for name, state in states.items():
@@ -143,6 +144,34 @@ def test_a_drainer_killed_in_mid_restore_leaves_runc_and_every_container(host: H
         assert log.count(1) == (1 if state == "restored" else 2)
         assert state != "restored" or log == list(range(1, len(log) + 1))
     assert host.output("find /usr/local/sbin /run/drainer -mindepth 1 || true") == ""
+    assert host.output("pgrep -l 'criu|runc' || true") == ""
+    return states
+
+
+def test_a_drainer_killed_in_mid_restore_leaves_runc_and_every_container(host: Host) -> None:
+    in_mid_restore(host)
+    host.run("pkill -9 -f 'drainer [r]esume'")
+    assert host.output("docker run --rm lab/busybox echo hello", 120) == "hello"
+    host.run("drainer resume", 300, check=False)
+    assert "restored" in all_is_well(host).values()
+
+
+@pytest.mark.parametrize("daemon", ["containerd", "docker"])
+def test_a_daemon_killed_in_mid_restore_costs_at_most_that_restore(host: Host, daemon: str) -> None:
+    in_mid_restore(host)
+    host.run(f"systemctl kill -s KILL --kill-whom=main {daemon}")
+    host.wait_until("! pgrep -f 'drainer [r]esume'", 600)
+    print(host.output("cat /root/resumed"))  # noqa: T201 - shown when the test fails
+    host.run("drainer resume", 300, check=False)
+    assert list(all_is_well(host).values()).count("restored") >= 2
+
+
+def test_a_power_cut_in_mid_restore_leaves_no_stand_in(host: Host) -> None:
+    in_mid_restore(host)
+    host.run("sync && test -x /usr/local/sbin/runc")
+    host.power_cut()
+    assert "restored" in all_is_well(host).values()
+    assert host.output("docker run --rm lab/busybox echo hello", 120) == "hello"
 
 
 def test_runc_costs_little_more_while_the_stand_in_is_there(host: Host) -> None:

@@ -252,6 +252,9 @@ def test_an_order_is_withdrawn_only_if_nobody_has_taken_it(machine: Machine, ord
     (orders / ID / "order.json").rename(orders / ID / "taken.json")
     assert not machine.runc.withdraw(ID, str(machine.root))
     assert (orders / ID / "taken.json").exists()
+    assert (machine.runc.is_held(ID), machine.runc.is_held(OTHER)) == (True, False)
+    (orders / ID / "started").touch()
+    assert not machine.runc.is_held(ID)
     assert machine.runc.withdraw(OTHER, str(machine.root))
     assert not machine.runc.withdraw(OTHER, str(machine.root))
     assert [p.name for p in machine.root.iterdir()] == [ID]
