@@ -155,3 +155,85 @@ def test_what_cannot_be_reached_is_missing(path: str) -> None:
 
 def test_memory_and_networks_are_no_lasting_file_systems() -> None:
     assert not LASTING & {"tmpfs", "ramfs", "nfs", "nfs4", "cifs", "overlay", "proc", "vfat"}
+
+
+PID = 7
+
+
+def noted(
+    root: Path, used: Path, kinds: dict[str, str], mounts: tuple[Mount, ...] = ()
+) -> list[str]:
+    """Note what a process in a made-up /proc has open: `used`, on mounts of these kinds."""
+    process = root / f"proc/{PID}"
+    (process / "fd").mkdir(parents=True)
+    (process / "ns").mkdir()
+    (process / "stat").write_text(f"{PID} (x) S 1 1 1 0")
+    (process / "fd/3").symlink_to(used)
+    (process / "ns/mnt").symlink_to("mnt:[1]")
+    lines = (f"1 0 8:1 / {place} rw - {kind}\n" for place, kind in kinds.items())
+    (process / "mountinfo").write_text("".join(lines))
+    found = files_in_use(Container("c" * 64, "c", pid=PID, mounts=mounts), 10, Proc(root / "proc"))
+    return [n.path for n in found]
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> Path:
+    """Return a file in use, at a place that a volume is mounted at."""
+    (tmp_path / "data/sub").mkdir(parents=True)
+    path = tmp_path / "data/sub/f"
+    path.write_text("content\n")
+    return path
+
+
+def same_place(path: Path) -> Mount:
+    return Mount("volume", str(path), str(path))
+
+
+def test_a_volume_on_a_disk_is_looked_at_and_one_over_a_network_is_not(
+    tmp_path: Path, used: Path
+) -> None:
+    data = tmp_path / "data"
+    for kind, expected in (("ext4 /dev/sda1 rw", [str(used)]), ("nfs4 host:/x rw", [])):
+        root = tmp_path / kind[:4]
+        kinds = {"/": "overlay overlay rw", str(data): kind}
+        assert noted(root, used, kinds, (same_place(data),)) == expected
+
+
+def test_the_innermost_volume_is_the_one(tmp_path: Path, used: Path) -> None:
+    for name in ("outer/sub", "inner"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "inner/f").hardlink_to(used)
+    (tmp_path / "outer/sub/f").write_text("content\n")
+    mounts = (
+        Mount("bind", str(tmp_path / "outer"), str(tmp_path / "data")),
+        Mount("bind", str(tmp_path / "inner"), str(tmp_path / "data/sub")),
+        Mount("tmpfs", str(tmp_path / "outer/sub"), str(used)),
+    )
+    assert noted(tmp_path, used, {"/": "ext4 /dev/sda1 rw"}, mounts) == [str(tmp_path / "inner/f")]
+
+
+def test_what_is_in_no_volume_of_docker_s_is_left_out(tmp_path: Path, used: Path) -> None:
+    assert noted(tmp_path, used, {"/": "ext4 /dev/sda1 rw"}) == []
+
+
+def test_directories_and_deleted_files_are_left_out(tmp_path: Path, used: Path) -> None:
+    mounts = (same_place(tmp_path / "data"),)
+    kinds = {"/": "ext4 /dev/sda1 rw"}
+    assert noted(tmp_path / "1", used.parent, kinds, mounts) == []
+    deleted = used.rename(used.with_name("f (deleted)"))
+    assert noted(tmp_path / "2", deleted, kinds, mounts) == []
+
+
+def test_another_file_in_the_layer_is_left_out(tmp_path: Path, used: Path) -> None:
+    kinds = {"/": f"overlay overlay rw,upperdir={tmp_path}/up"}
+    own = Path(f"{tmp_path}/up{used}")
+    assert noted(tmp_path / "1", used, kinds) == [str(own)]
+    own.parent.mkdir(parents=True)
+    own.write_text("something else\n")
+    assert noted(tmp_path / "2", used, kinds) == []
+
+
+def test_an_overlay_of_the_container_s_own_making_is_left_out(tmp_path: Path, used: Path) -> None:
+    inner = f"overlay overlay rw,upperdir={tmp_path}/up"
+    kinds = {"/": "overlay overlay rw", str(tmp_path / "data"): inner}
+    assert noted(tmp_path, used, kinds, (same_place(tmp_path / "data"),)) == []
