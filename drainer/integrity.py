@@ -122,10 +122,10 @@ def _difference(
         return _lost(error)
     if different := different_image(evidence.images, images):
         return f"its checkpoint is damaged: {different}"
-    return _foreign_change(evidence, engine, host)
+    return _foreign_change(evidence, record, engine, host)
 
 
-def _foreign_change(evidence: Evidence, engine: Engine, host: Host) -> str:
+def _foreign_change(evidence: Evidence, record: Record, engine: Engine, host: Host) -> str:
     """Say which file has changed since all were checked, by others than restored neighbours.
 
     For a container, its time in a checkpoint is a pause, and so it is for a neighbour that was
@@ -135,12 +135,25 @@ def _foreign_change(evidence: Evidence, engine: Engine, host: Host) -> str:
     changes = changed(evidence.files, host.look)
     if not changes:
         return ""
-    running = engine.running()
+    neighbours = {c.id: (c, host.is_restored(c)) for c in engine.running()}
+    for entry in record.manifest.entries:
+        if _is_being_restored(entry) and entry.id not in neighbours:
+            # Its program may be at work before Docker says so.
+            neighbours[entry.id] = (engine.inspect(entry.id), True)
     for path, change in changes.items():
-        writers = [c for c in running if any(is_below(path, place) for place in places(c))]
-        if not writers or not all(host.is_restored(c) for c in writers):
+        writers = [
+            restored
+            for container, restored in neighbours.values()
+            if any(is_below(path, place) for place in places(container))
+        ]
+        if not writers or not all(writers):
             return change_sentence(path, change)
     return ""
+
+
+def _is_being_restored(entry: Entry) -> bool:
+    """Tell a restore that was asked for from a cold start, whose checkpoint is unusable."""
+    return entry.state is State.RESTORING and entry.checkpoint_state is CheckpointState.COMPLETE
 
 
 def _lost(error: CheckpointInvalidError) -> str:

@@ -25,6 +25,10 @@ def states(manifest: Manifest) -> dict[str, State]:
     return {e.name: e.state for e in manifest.entries}
 
 
+def images(entry: Entry) -> str:
+    return f"/var/lib/docker/containers/{entry.id}/checkpoints/{entry.checkpoint}"
+
+
 def share(world: World) -> None:
     """Let `db`, and `web` that uses it and so is resumed after it, write to the same file."""
     db = world.add("db", "always", mounts=SHARED, files=(LOG,))
@@ -225,6 +229,21 @@ def test_what_nobody_who_runs_has_written_is_a_change(world: World) -> None:
     world.check_promise()
 
 
+@pytest.mark.parametrize("checkpoint", [CheckpointState.COMPLETE, CheckpointState.UNUSABLE])
+def test_a_neighbour_may_write_before_docker_calls_it_running(
+    world: World, checkpoint: CheckpointState
+) -> None:
+    share(world)
+    record = Record(world.file, world.drain())
+    # The cold start of one whose checkpoint is unusable is announced by the same state.
+    db = container_id("db")
+    record.update(db, state=State.RESTORING, checkpoint_state=checkpoint)
+    world.engine.files.write(LOG, restored=True)
+    web = entry_of(record.manifest, "web")
+    why = restore_obstacle(web, images(web), record, world.engine, world.host, Deadline(None))
+    assert (LOG in why) == (checkpoint is CheckpointState.UNUSABLE)
+
+
 def test_the_verdict_is_on_disk_before_the_first_restore(world: World) -> None:
     share(world)
     world.add("changed", "always", files=("/v/f",))
@@ -281,8 +300,7 @@ def test_a_budget_that_ends_while_images_are_read_leads_to_a_cold_start(world: W
     world.add("web")
     record = Record(world.file, world.drain())
     entry = record.manifest.entries[0]
-    directory = f"/var/lib/docker/containers/{entry.id}/checkpoints/{entry.checkpoint}"
-    why = restore_obstacle(entry, directory, record, world.engine, world.host, Deadline(0.0))
+    why = restore_obstacle(entry, images(entry), record, world.engine, world.host, Deadline(0.0))
     assert why.startswith("the budget of the resume ended")
 
 
@@ -290,11 +308,10 @@ def test_an_interruption_while_images_are_read_decides_nothing(world: World) -> 
     world.add("web")
     record = Record(world.file, world.drain())
     entry = record.manifest.entries[0]
-    directory = f"/var/lib/docker/containers/{entry.id}/checkpoints/{entry.checkpoint}"
     deadline = Deadline(None)
     deadline.interrupt()
     with pytest.raises(DrainerError, match=r"interrupted"):
-        restore_obstacle(entry, directory, record, world.engine, world.host, deadline)
+        restore_obstacle(entry, images(entry), record, world.engine, world.host, deadline)
 
 
 def test_a_drain_without_time_for_checksums_keeps_the_memory(world: World) -> None:
