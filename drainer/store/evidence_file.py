@@ -5,6 +5,7 @@ It is too large for the manifest, which is written anew at every change of any c
 
 import hashlib
 import json
+import re
 from collections.abc import Collection
 from contextlib import suppress
 
@@ -15,7 +16,9 @@ from drainer.store.files import StateDirectory
 LIMIT = 64 * 1024 * 1024
 """Bytes that such a file may have."""
 
-_BEFORE, _AFTER = "evidence-", ".json"
+_NAME = re.compile(
+    r"evidence-(?P<container>[0-9a-f]{64})\.json|(?P<half>\.evidence-[0-9a-f]{64}\.json\.new)"
+)
 
 
 def write(directory: StateDirectory, container: str, evidence: Evidence) -> str:
@@ -55,13 +58,19 @@ def read(directory: StateDirectory, container: str, digest: str) -> Evidence:
 
 
 def prune(directory: StateDirectory, kept: Collection[str]) -> None:
-    """Delete all evidence but that of these containers. What cannot be deleted stays."""
+    """Delete all evidence but that of these containers, and half-written one.
+
+    What cannot be deleted stays.
+    """
+    names: tuple[str, ...] = ()
     with suppress(DrainerError):
-        for name in directory.names():
-            identity = name.removeprefix(_BEFORE).removesuffix(_AFTER)
-            if name == _name(identity) and identity not in kept:
+        names = directory.names()
+    for name in names:
+        found = _NAME.fullmatch(name)
+        if found and (found["half"] or found["container"] not in kept):
+            with suppress(DrainerError):
                 directory.remove(name)
 
 
 def _name(container: str) -> str:
-    return f"{_BEFORE}{container}{_AFTER}"
+    return f"evidence-{container}.json"

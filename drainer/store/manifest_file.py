@@ -115,7 +115,10 @@ class Record:
             return changed
 
     def update_all(self, changes: Mapping[str, Mapping[str, object]]) -> None:
-        """Change fields of several entries in one write, by id; raises as `update` does."""
+        """Change fields of several entries in one write, by id; ids that are unknown are ignored.
+
+        Raises as `update` does.
+        """
         with self._lock:
             entries = tuple(
                 replace(e, **cast("Mapping[str, Any]", changes.get(e.id, {})))

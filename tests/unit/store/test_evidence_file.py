@@ -1,5 +1,7 @@
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +86,7 @@ def test_only_what_no_manifest_speaks_of_is_pruned(directory: StateDirectory) ->
     evidence_file.write(directory, B, EVIDENCE)
     directory.write("trials.json", b"{}")
     directory.write("evidence.json", b"{}")
+    (directory.path / f".{NAME}.new").write_bytes(b"ha")
     evidence_file.prune(directory, {A})
     assert directory.names() == (NAME, "evidence.json", "trials.json")
     assert evidence_file.read(directory, A, kept) == EVIDENCE
@@ -91,5 +94,12 @@ def test_only_what_no_manifest_speaks_of_is_pruned(directory: StateDirectory) ->
 
 def test_what_cannot_be_pruned_stays(directory: StateDirectory) -> None:
     (directory.path / NAME).mkdir()
+    evidence_file.write(directory, B, EVIDENCE)
     evidence_file.prune(directory, ())
     assert directory.names() == (NAME,)
+
+
+def test_a_directory_that_cannot_be_listed_is_no_obstacle(tmp_path: Path) -> None:
+    directory = StateDirectory(tmp_path / "state", uid=os.geteuid())
+    directory.close()
+    evidence_file.prune(directory, ())
