@@ -1,5 +1,6 @@
 """Break every call to Docker, one after the other, and kill drainer at every write."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -140,13 +141,39 @@ def fail_each(
     pytest.fail("there was no end to the calls")
 
 
+def work_on(world: World) -> None:
+    """Let what runs write to its files during every dump of another one."""
+    for method in ("create_checkpoint", "dump"):
+        for nth in range(1, 4):
+            world.engine.script(method, nth=nth, run=world.engine.tick)
+
+
 @pytest.mark.parametrize("end", ["power cut", "reboot", "same boot"])
 @pytest.mark.parametrize("phase", ["drain", "resume"])
 @pytest.mark.parametrize("route", ROUTES)
 def test_drainer_may_die_at_any_write(tmp_path: Path, route: Route, phase: str, end: str) -> None:
+    die_at_each(tmp_path, route, phase, end)
+
+
+@pytest.mark.parametrize("phase", ["drain", "resume"])
+@pytest.mark.parametrize("route", ROUTES)
+def test_it_may_die_while_others_write_to_shared_files(
+    tmp_path: Path, route: Route, phase: str
+) -> None:
+    die_at_each(tmp_path, route, phase, "reboot", work_on)
+
+
+def die_at_each(
+    tmp_path: Path,
+    route: Route,
+    phase: str,
+    end: str,
+    prepare: Callable[[World], None] = lambda _world: None,
+) -> None:
     for number in range(1, 200):
         world = World(tmp_path / str(number), routes=(route,))
         populate(world)
+        prepare(world)
         if phase == "resume":
             world.drain()
             world.reboot()
