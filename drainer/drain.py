@@ -10,11 +10,13 @@ from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host
+from drainer.integrity import secure
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Container, Plan, PlanEntry, RestartPolicy, Verdict
+from drainer.model import Plan, PlanEntry, RestartPolicy, Verdict
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import forget, release
 from drainer.schedule import run_in_order
+from drainer.store import evidence_file
 from drainer.store.manifest_file import ManifestFile, Record
 
 HELD = RestartPolicy("no")
@@ -137,6 +139,7 @@ def drain(
     # No manifest speaks any more of what else is there.
     for carrier in carriers.values():
         carrier.prune({e.checkpoint for e in manifest.entries if e.checkpoint})
+    evidence_file.prune(file.directory, {e.id for e in manifest.entries if e.evidence})
     worker = _Worker(engine, host, carriers, record, deadline, options, on_change)
     new = {e.id for e in manifest.entries if e.state is State.PLANNED}
     entries = {e.container.id: e for e in plan.carried if e.container.id in new}
@@ -206,10 +209,16 @@ class _Worker:
         carrier.checkpoint(entry, self._deadline.limit(self._options.container_timeout))
         directory = carrier.images(entry)
         size = self._host.verify_checkpoint(directory)
-        # After a power cut the files must be as the memory remembers them.
-        for place in (directory, *_sources(self._engine.inspect(entry.id))):
-            self._host.flush(place)
-        self._advance(entry, State.DUMPED, size=size, checkpoint_state=CheckpointState.COMPLETE)
+        container = self._engine.inspect(entry.id)
+        evidence, notes = secure(self._host, self._record, container, directory, self._deadline)
+        self._advance(
+            entry,
+            State.DUMPED,
+            size=size,
+            checkpoint_state=CheckpointState.COMPLETE,
+            evidence=evidence,
+            notes=(*entry.notes, *notes),
+        )
 
     def _stop(self, entry: Entry) -> None:
         container = self._engine.inspect(entry.id)
@@ -253,12 +262,6 @@ class _Worker:
 
 class _UnclearError(EngineError):
     """A container was told to die, and whether it did is not known."""
-
-
-def _sources(container: Container) -> tuple[str, ...]:
-    """Return where on the host the container's volumes and bind mounts are."""
-    kinds = {"bind", "volume"}
-    return tuple(dict.fromkeys(m.source for m in container.mounts if m.kind in kinds and m.source))
 
 
 def outcome_counts(manifest: Manifest) -> tuple[int, int]:

@@ -75,6 +75,10 @@ class Entry:
     checkpoint: str = ""
     checkpoint_state: CheckpointState = CheckpointState.NONE
     size: int = 0
+    evidence: str = ""
+    """SHA-256 of what was noted of the checkpoint; empty when an older drainer made it."""
+    files_checked: str = ""
+    """The boot id in which a resume compared its files, before it restored anything."""
     times: dict[str, str] = field(default_factory=dict)
     """When each state was entered, by the state's name."""
     skip_reason: str = ""

@@ -11,13 +11,13 @@ from drainer.carriers.base import Carrier, Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import (
-    CheckpointInvalidError,
     ContainerGoneError,
     DrainerError,
     EngineTimeoutError,
     EngineUnavailableError,
 )
 from drainer.host.base import Host
+from drainer.integrity import check_files, restore_obstacle
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Address, Container, EngineFacts, HostFacts, Route
 from drainer.placeholders import AddressKeeper
@@ -77,6 +77,7 @@ def resume(
         },
         keeper=keeper,
     )
+    check_files(record, host, now.boot_id, deadline)
     known = {e.id: e for e in manifest.entries}
     # Providers first, also where only the number of places decides who waits.
     providers = {
@@ -250,13 +251,10 @@ class _Worker:
         """Say why a restore should not even be tried; empty if it should."""
         if self._deadline.over:
             return "the budget of the resume ended before it"
-        try:
-            found = self._host.verify_checkpoint(self._carrier(entry).images(entry))
-        except CheckpointInvalidError as error:
-            return f"its checkpoint is damaged: {error.message}"
-        if found != entry.size:
-            return f"its checkpoint is damaged: it has {found} bytes and had {entry.size}"
-        return ""
+        images = self._carrier(entry).images(entry)
+        return restore_obstacle(
+            entry, images, self._record, self._engine, self._host, self._deadline
+        )
 
     def _wait_until_running(self, entry: Entry) -> None:
         """Wait once more as long as a restore may take; raises `EngineTimeoutError` then."""

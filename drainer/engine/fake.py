@@ -5,12 +5,14 @@ it runs, and whatever a restore breaks of it is written to `FakeEngine.violation
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from drainer.engine.fake_daemon import FakeCheckpoint, FakeDaemon
+from drainer.engine.fake_checkpoints import FakeCheckpoints
+from drainer.engine.fake_daemon import FakeDaemon
+from drainer.engine.fake_files import FakeFiles
 from drainer.engine.fake_placeholders import FakePlaceholders
 from drainer.engine.fake_trials import FakeTrials
 from drainer.errors import EngineError, EngineUnavailableError
@@ -51,13 +53,13 @@ class _Script:
     run: Callable[[], None] | None
 
 
-class FakeEngine(FakePlaceholders, FakeTrials):
+class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
     """`drainer.engine.base.Engine` without Docker, with Docker's words for its refusals.
 
     Containers are named by id or name throughout. What is not of the protocol is for tests: the
     acts of an owner (`add`, `change`, `stop`, `exit`), of the host (`reboot`,
     `power_cut`, `restart_daemon`), of time (`tick`) and of ill luck (`script`,
-    `damage_checkpoint`, `down`).
+    `damage_checkpoint`, `rot_checkpoint`, `files`, `down`).
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class FakeEngine(FakePlaceholders, FakeTrials):
             if not box.container.paused:
                 raise EngineError(f"Container {box.container.id} is not paused")
             box.set(paused=False)
-            box.layer += 1
+            self._daemon.run(box)
 
     def kill(self, container: str) -> None:
         """Kill a container; its restart policy does not bring it back."""
@@ -177,16 +179,35 @@ class FakeEngine(FakePlaceholders, FakeTrials):
         with self._lock:
             return tuple(self._daemon.violations)
 
+    @property
+    def files(self) -> FakeFiles:
+        """The files of the host."""
+        return self._daemon.files
+
     def add(
-        self, container: Container, *, memory: int = 0, checkpoint_size: int = 1 << 20
+        self,
+        container: Container,
+        *,
+        memory: int = 0,
+        checkpoint_size: int = 1 << 20,
+        files: tuple[str, ...] = (),
     ) -> Container:
         """Put a container there, and return it as Docker now describes it.
 
-        `checkpoint_size` is what each checkpoint of it will weigh, in bytes.
+        `checkpoint_size` is what each checkpoint of it will weigh, in bytes, and `files` are those
+        on the host that it has open.
         """
         with self._lock:
             box = self._daemon.add(container, memory=memory, checkpoint_size=checkpoint_size)
+            box.files = files
+            for path in files:
+                self.files.write(path)
             return box.container
+
+    def open_files(self, container: str) -> tuple[str, ...]:
+        """Return the files that a container has open."""
+        with self._lock:
+            return self._daemon.find(container).files
 
     def change(self, container: str, **fields: Any) -> Container:  # noqa: ANN401 - any field of Container
         """Replace fields of a container and return it."""
@@ -206,7 +227,7 @@ class FakeEngine(FakePlaceholders, FakeTrials):
             box = self._daemon.find(container)
             if box.container.running:
                 box.stopped_by_hand = True
-                box.layer += box.container.paused
+                self._daemon.run(box)
                 self._daemon.die(box, exit_code)
 
     def exit(self, container: str, exit_code: int = 1) -> None:
@@ -227,7 +248,7 @@ class FakeEngine(FakePlaceholders, FakeTrials):
             for box in self._daemon.boxes.values():
                 if box.container.running and not box.container.paused:
                     box.memory += times
-                    box.layer += times
+                    self._daemon.run(box, times)
 
     def reboot(
         self, exit_code: int = _SIGTERM, exit_codes: Mapping[str, int] | None = None
@@ -286,34 +307,6 @@ class FakeEngine(FakePlaceholders, FakeTrials):
         with self._lock:
             box = self._daemon.find(container)
             return box.container.running and box.restored
-
-    def checkpoint_size(self, container: str, name: str) -> int:
-        """Return a checkpoint's size in bytes. Raises KeyError when there is none."""
-        with self._lock:
-            return self._checkpoint(container, name).size
-
-    def damage_checkpoint(self, container: str, name: str) -> None:
-        """Damage a checkpoint; where there is none, leave an unfinished one."""
-        with self._lock:
-            box = self._daemon.find(container)
-            unfinished = FakeCheckpoint(box.memory, box.layer, 0)
-            known = box.dumps if name in box.dumps else box.checkpoints
-            known.setdefault(name, unfinished).damaged = True
-
-    def is_damaged(self, container: str, name: str) -> bool:
-        """Tell whether a checkpoint is damaged. Raises KeyError when there is none."""
-        with self._lock:
-            return self._checkpoint(container, name).damaged
-
-    def _checkpoint(self, container: str, name: str) -> FakeCheckpoint:
-        box = self._daemon.find(container)
-        return box.dumps[name] if name in box.dumps else box.checkpoints[name]
-
-    def prune_dumps(self, kept: Collection[str]) -> None:
-        """Forget every checkpoint of runc's, but for those of these names."""
-        with self._lock:
-            for box in self._daemon.boxes.values():
-                box.dumps = {name: dump for name, dump in box.dumps.items() if name in kept}
 
     @contextmanager
     def runtime_call(self, method: str, container: str = "") -> Iterator[FakeDaemon]:

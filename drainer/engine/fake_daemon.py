@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from drainer.engine.fake_files import FakeFiles
 from drainer.engine.fake_network import FakeNetworks, given_back
 from drainer.errors import ContainerGoneError, EngineError
 from drainer.model import Address, Container, EngineFacts, Pool
@@ -28,6 +29,10 @@ class FakeCheckpoint:
     size: int
     damaged: bool = False
     used: bool = False
+    rotten: bool = False
+    """Whether its content has changed, and its structure and size have not."""
+    files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """The files that it has to find as they were."""
 
 
 @dataclass(slots=True)
@@ -44,6 +49,8 @@ class Box:
     """What the container has chosen at its last cold start."""
     printed: str = ""
     """The last line of its log."""
+    files: tuple[str, ...] = ()
+    """Paths on the host of the files that it has open, and writes to whenever it runs."""
     stopped_by_hand: bool = False
     """Docker's HasBeenManuallyStopped."""
     checkpoints: dict[str, FakeCheckpoint] = field(default_factory=dict)
@@ -73,6 +80,7 @@ class FakeDaemon:
         self.facts = facts
         self.boxes: dict[str, Box] = {}
         self.violations: list[str] = []
+        self.files = FakeFiles()
         self.stand_in = False
         """Whether drainer's stand-in takes the calls that are meant for runc."""
         self._networks = FakeNetworks()
@@ -107,9 +115,7 @@ class FakeDaemon:
         """Checkpoint a container by runc and leave it as it is."""
         box = self.find(reference)
         box.require_running()
-        box.dumps[name] = FakeCheckpoint(box.memory, box.layer, box.checkpoint_size)
-        if not box.container.paused:
-            box.layer += 1
+        box.dumps[name] = self._checkpoint(box)
 
     def checkpoint(self, reference: str, name: str) -> None:
         """Checkpoint a container and leave it as it is (moby daemon/checkpoint.go)."""
@@ -128,9 +134,20 @@ class FakeDaemon:
                 f"cannot checkpoint container {reference}: checkpoint with name {name}"
                 f" already exists for container {reference}"
             )
-        box.checkpoints[name] = FakeCheckpoint(box.memory, box.layer, box.checkpoint_size)
+        box.checkpoints[name] = self._checkpoint(box)
+
+    def _checkpoint(self, box: Box) -> FakeCheckpoint:
+        files = self.files.state(box.files)
+        made = FakeCheckpoint(box.memory, box.layer, box.checkpoint_size, files=files)
         if not box.container.paused:
-            box.layer += 1
+            self.run(box)
+        return made
+
+    def run(self, box: Box, times: int = 1) -> None:
+        """Let a container's program run: whatever it has on disk is another one from then on."""
+        box.layer += times
+        for path in box.files:
+            self.files.write(path, restored=box.restored)
 
     def start(self, box: Box, checkpoint: str = "") -> None:
         """Start a container as moby daemon/start.go does; running already is no error."""
@@ -154,8 +171,8 @@ class FakeDaemon:
                 del self.boxes[container.id]
             raise
         box.memory = memory
-        box.layer += 1
         box.restored = bool(checkpoint)
+        self.run(box)
         if not checkpoint:
             box.token = f"token-{self._moments}"
         box.set(
@@ -191,7 +208,7 @@ class FakeDaemon:
         for box in self._running():
             name = box.container.name
             # Told to stop, and thawed to do so: its program has run on (moby daemon/kill.go).
-            box.layer += box.container.paused
+            self.run(box)
             self.die(box, exit_codes.get(name, exit_code))
 
     def lose_all(self) -> None:
@@ -282,6 +299,12 @@ class FakeDaemon:
             self.violations.append(
                 f"{owner} was restored from checkpoint {name}, but has run since it was made"
             )
+        if checkpoint.rotten:
+            self.violations.append(f"{owner} was restored from checkpoint {name}, which has rotted")
+        self.violations += [
+            f"{owner} was restored from checkpoint {name} over {path}, which has changed since"
+            for path in self.files.changed(checkpoint.files)
+        ]
         checkpoint.used = True
         return checkpoint.memory
 

@@ -1,7 +1,9 @@
 """What drainer asks of the host beside Docker."""
 
+from collections.abc import Callable
 from typing import Protocol
 
+from drainer.evidence import FileNote
 from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
 
 
@@ -26,6 +28,26 @@ class Host(Protocol):
 
         Raises `CheckpointInvalidError` naming the first file that is wrong.
         """
+
+    def digests(self, directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+        """Return the SHA-256 of each of the CRIU images in `directory`, in hexadecimal, by name.
+
+        It is empty for those that were not read to their end when `stop` began to answer yes.
+        Raises `CheckpointInvalidError` naming the first file that cannot be read.
+        """
+
+    def files_in_use(self, container: Container, limit: int) -> tuple[FileNote, ...]:
+        """Note the plain files that a paused container's processes have open or mapped.
+
+        They are those in volumes, bind mounts and the writable layer, at most `limit`. What is
+        deleted, is on no disk of this host, or cannot be found on the host is left out.
+        """
+
+    def look(self, path: str) -> FileNote:
+        """Look at one file as it is now. Never raises: what cannot be reached is missing."""
+
+    def layer(self, container: Container) -> str:
+        """Return where a running container's writable layer is; empty if that is unknown."""
 
     def dump_error(self, container: str, since: float) -> str:
         """Read from CRIU's log why a checkpoint failed; empty if unknown.

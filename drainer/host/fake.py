@@ -1,11 +1,14 @@
 """A host in memory, to go with `FakeEngine`, for tests and rehearsals."""
 
+import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 
 from drainer.engine.fake import FakeEngine
 from drainer.errors import CheckpointInvalidError, ContainerGoneError
+from drainer.evidence import FileNote
 from drainer.model import Container, HostFacts, ProcessFacts
 
 FACTS = HostFacts(
@@ -32,6 +35,8 @@ class FakeHost:
         self.process_facts: dict[str, ProcessFacts] = {}
         self.dump_errors: dict[str, str] = {}
         """What CRIU's log tells of a failed checkpoint, by container id."""
+        self.layers: dict[str, str] = {}
+        """The writable layers that are known, by container id."""
         self.shutdown = ""
         """What `shutting_down` answers."""
         self.flushed: list[str] = []
@@ -78,6 +83,27 @@ class FakeHost:
         if damaged:
             raise CheckpointInvalidError(f"{directory}/pages-1.img: shorter than its pagemap")
         return self.engine.checkpoint_size(container, name)
+
+    def digests(self, directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+        """Take the checkpoint for two images."""
+        try:
+            content = self.engine.checkpoint_content(*_checkpoint(directory))
+        except (KeyError, ContainerGoneError) as error:
+            raise CheckpointInvalidError(f"{directory}: no directory") from error
+        images = {"inventory.img": directory.encode(), "pages-1.img": content}
+        return {n: "" if stop() else hashlib.sha256(c).hexdigest() for n, c in images.items()}
+
+    def files_in_use(self, container: Container, limit: int) -> tuple[FileNote, ...]:
+        """Ask the engine for the files."""
+        return tuple(map(self.look, self.engine.open_files(container.id)))[:limit]
+
+    def look(self, path: str) -> FileNote:
+        """Ask the engine."""
+        return self.engine.files.look(path)
+
+    def layer(self, container: Container) -> str:
+        """Return the container's entry in `layers`."""
+        return self.layers.get(container.id, "")
 
     def dump_error(self, container: str, since: float) -> str:  # noqa: ARG002 - never too old
         """Return the container's entry in `dump_errors`."""

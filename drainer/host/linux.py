@@ -3,10 +3,12 @@
 import ctypes
 import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 from drainer.errors import CheckpointInvalidError
-from drainer.host import containerd, criu, criu_log, images, systemd
+from drainer.evidence import FileNote
+from drainer.host import containerd, criu, criu_log, file_notes, images, systemd
 from drainer.host.proc import process_facts
 from drainer.host.procfs import Proc
 from drainer.host.run import Runner, run
@@ -62,6 +64,22 @@ class LinuxHost:
     def verify_checkpoint(self, directory: str) -> int:
         """Check CRIU's images."""
         return images.verify(Path(directory))
+
+    def digests(self, directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+        """Read CRIU's images."""
+        return images.digests(Path(directory), stop)
+
+    def files_in_use(self, container: Container, limit: int) -> tuple[FileNote, ...]:
+        """Look at what a paused container's processes have open and mapped."""
+        return file_notes.files_in_use(container, limit, self._proc)
+
+    def look(self, path: str) -> FileNote:
+        """Look at one file."""
+        return file_notes.look(path)
+
+    def layer(self, container: Container) -> str:
+        """Ask the mounts of its first process."""
+        return file_notes.layer(container, self._proc)
 
     def dump_error(self, container: str, since: float) -> str:
         """Read CRIU's log."""

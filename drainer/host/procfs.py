@@ -25,6 +25,8 @@ class MountPoint:
     """`major:minor`."""
     path: str
     kind: str
+    layer: str = ""
+    """The writable directory of an overlay, where it is named by a full path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,22 @@ def parse_mountinfo(text: str) -> tuple[MountPoint, ...]:
         left, _, right = line.partition(" - ")
         match left.split(" "), right.split(" "):
             case [_, _, device, _, path, *_], [kind, *_]:
-                found.append(MountPoint(device, unescape(path), kind))
+                layer = _upper(right) if kind == "overlay" else ""
+                found.append(MountPoint(device, unescape(path), kind, layer))
     return tuple(found)
+
+
+def _upper(text: str) -> str:
+    """Read `upperdir` from a file system's options, which are after its kind and source.
+
+    Docker's paths are relative where there are so many layers that the options would be too long
+    (moby daemon/graphdriver/overlay2/overlay.go).
+    """
+    for option in text.rpartition(" ")[2].split(","):
+        key, _, value = option.partition("=")
+        if key == "upperdir" and value.startswith("/"):
+            return unescape(value)
+    return ""
 
 
 def parse_maps(text: str) -> tuple[MappedFile, ...]:

@@ -91,6 +91,21 @@ class StateDirectory:
             return False
         return True
 
+    def names(self) -> tuple[str, ...]:
+        """List what is there, sorted. Raises `DrainerError`."""
+        try:
+            with os.scandir(self.fd) as found:
+                return tuple(sorted(entry.name for entry in found))
+        except OSError as error:
+            raise self._failure("cannot be listed", error) from error
+
+    def remove(self, name: str) -> None:
+        """Remove a name, if it is there. Raises `DrainerError` when it stays."""
+        try:
+            self._discard(name)
+        except OSError as error:
+            raise self._failure("cannot be removed", error, name) from error
+
     def read(self, name: str, limit: int) -> bytes:
         """Return a file's content, of at most `limit` bytes.
 

@@ -28,6 +28,11 @@ class ManifestFile:
         self._directory = directory
 
     @property
+    def directory(self) -> StateDirectory:
+        """The state directory."""
+        return self._directory
+
+    @property
     def path(self) -> str:
         """Where it is, as shown to people."""
         return printable(str(self._directory.path / MANIFEST_NAME))
@@ -80,6 +85,11 @@ class Record:
         """The manifest as last written."""
         return self._manifest
 
+    @property
+    def directory(self) -> StateDirectory:
+        """The state directory that the manifest is in."""
+        return self._file.directory
+
     def entry(self, entry_id: str) -> Entry:
         """Return one container's entry. Raises `KeyError` for an id that is not in it."""
         for entry in self._manifest.entries:
@@ -103,6 +113,18 @@ class Record:
             entries = tuple(changed if e.id == entry_id else e for e in self._manifest.entries)
             self._write(replace(self._manifest, entries=entries))
             return changed
+
+    def update_all(self, changes: Mapping[str, Mapping[str, object]]) -> None:
+        """Change fields of several entries in one write, by id; ids that are unknown are ignored.
+
+        Raises as `update` does.
+        """
+        with self._lock:
+            entries = tuple(
+                replace(e, **cast("Mapping[str, Any]", changes.get(e.id, {})))
+                for e in self._manifest.entries
+            )
+            self._write(replace(self._manifest, entries=entries))
 
     def finish(self) -> Manifest:
         """Note, durably, that a resume has dealt with every entry; return the manifest."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 _ID = re.compile(r"[0-9a-f]{64}")
+_DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 _CHECKPOINT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _STATES = frozenset(State)
 
@@ -96,6 +97,8 @@ def _check_entry(entry: Entry, path: Path) -> None:
     name = entry.checkpoint
     if name and (not _CHECKPOINT.fullmatch(name) or ".." in name):
         raise ShapeError((*path, "checkpoint"), "not a checkpoint's name")
+    if not _DIGEST.fullmatch(entry.evidence):
+        raise ShapeError((*path, "evidence"), "not a SHA-256")
     for key in entry.times:
         if key not in _STATES:
             raise ShapeError((*path, "times", key), "not a state")

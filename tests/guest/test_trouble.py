@@ -62,7 +62,7 @@ def test_a_second_drain_carries_on_and_says_so(host: Host) -> None:
 
 
 def test_damaged_images_lead_to_a_cold_start_and_a_clear_report(host: Host, suite: str) -> None:
-    # One that only CRIU can find, and one that drainer finds before it asks for a restore.
+    # One that only its checksum gives away, and one whose size does.
     host.run(
         f"dd if=/dev/zero of={images(host, suite, 'damaged')}/core-1.img bs=1 seek=20 count=100"
         " conv=notrunc status=none"
@@ -72,7 +72,7 @@ def test_damaged_images_lead_to_a_cold_start_and_a_clear_report(host: Host, suit
     states = _states(host)
     assert states["good"]["state"] == "restored"
     assert states["damaged"]["state"] == "started-cold"
-    assert "it could not be restored" in states["damaged"]["detail"]
+    assert "core-1.img: its content is not that of the drain" in states["damaged"]["detail"]
     assert states["cut"]["state"] == "started-cold"
     assert "pages-1.img" in states["cut"]["detail"]
     for name in ("damaged", "cut"):

@@ -1,12 +1,14 @@
 """Break every call to Docker, one after the other, and kill drainer at every write."""
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from drainer.errors import (
+    CheckpointInvalidError,
     DrainerError,
     EngineError,
     EngineTimeoutError,
@@ -14,8 +16,8 @@ from drainer.errors import (
     RuntimeRefusedError,
     StorageError,
 )
-from drainer.manifest import Manifest
-from drainer.model import ROUTES, Route
+from drainer.manifest import State
+from drainer.model import ROUTES, Mount, Route
 from tests.unit.world import Killed, World
 
 CALLS = (
@@ -37,10 +39,19 @@ RUNTIME_CALLS: dict[str, tuple[type[DrainerError], ...]] = {
 }
 
 
+SHARED = (Mount("volume", "/v/shared", "/data"),)
+
+
 def populate(world: World) -> None:
-    net = world.add("net", "always")
-    world.add("app", "unless-stopped", network_mode=f"container:{net.id}")
-    world.add("plain", "no")
+    net = world.add("net", "always", mounts=SHARED, files=("/v/shared/log", "/layer/net"))
+    world.add(
+        "app",
+        "unless-stopped",
+        network_mode=f"container:{net.id}",
+        mounts=SHARED,
+        files=("/v/shared/log",),
+    )
+    world.add("plain", "no", files=("/layer/plain",))
     world.add("shell", "always", tty=True, network_mode=f"container:{net.id}")
 
 
@@ -55,22 +66,26 @@ def after(world: World) -> None:
 
 
 def kill_at_write(world: World, number: int) -> None:
-    """Let the process die just before, or just after, the `number`th half of a write."""
-    writes = 0
-    write = world.file.write
+    """Let the process die just before, or just after, the `number`th half of a write.
 
-    def dying(manifest: Manifest) -> None:
+    A write of the manifest, or of what was noted of a checkpoint.
+    """
+    writes = 0
+    directory = world.file.directory
+    write = directory.write
+
+    def dying(name: str, data: bytes) -> None:
         nonlocal writes
         writes += 1
         if world.dead or writes * 2 - 1 == number:
             world.dead = True
             raise Killed
-        write(manifest)
+        write(name, data)
         if writes * 2 == number:
             world.dead = True
             raise Killed
 
-    world.file.write = dying  # type: ignore[method-assign]
+    directory.write = dying  # type: ignore[method-assign]
 
 
 ENGINE_FAILURES = [
@@ -88,6 +103,21 @@ RUNTIME_FAILURES = [
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("phase", ["drain", "resume"])
 def test_any_one_call_may_fail(
+    tmp_path: Path, route: Route, call: str, phase: str, error: type[DrainerError], *, late: bool
+) -> None:
+    fail_each(tmp_path, route, call, phase, error, late=late)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("error", [EngineError, EngineTimeoutError, EngineUnavailableError])
+def test_what_runs_may_be_untold_at_the_resume(
+    tmp_path: Path, route: Route, error: type[DrainerError]
+) -> None:
+    # At a drain it is asked for the plan alone, before anything is done.
+    fail_each(tmp_path, route, "running", "resume", error, late=False)
+
+
+def fail_each(
     tmp_path: Path, route: Route, call: str, phase: str, error: type[DrainerError], *, late: bool
 ) -> None:
     for nth in range(1, 100):
@@ -112,13 +142,39 @@ def test_any_one_call_may_fail(
     pytest.fail("there was no end to the calls")
 
 
+def work_on(world: World) -> None:
+    """Let what runs write to its files during every dump of another one."""
+    for method in ("create_checkpoint", "dump"):
+        for nth in range(1, 4):
+            world.engine.script(method, nth=nth, run=world.engine.tick)
+
+
 @pytest.mark.parametrize("end", ["power cut", "reboot", "same boot"])
 @pytest.mark.parametrize("phase", ["drain", "resume"])
 @pytest.mark.parametrize("route", ROUTES)
 def test_drainer_may_die_at_any_write(tmp_path: Path, route: Route, phase: str, end: str) -> None:
+    die_at_each(tmp_path, route, phase, end)
+
+
+@pytest.mark.parametrize("phase", ["drain", "resume"])
+@pytest.mark.parametrize("route", ROUTES)
+def test_it_may_die_while_others_write_to_shared_files(
+    tmp_path: Path, route: Route, phase: str
+) -> None:
+    die_at_each(tmp_path, route, phase, "reboot", work_on)
+
+
+def die_at_each(
+    tmp_path: Path,
+    route: Route,
+    phase: str,
+    end: str,
+    prepare: Callable[[World], None] = lambda _world: None,
+) -> None:
     for number in range(1, 200):
         world = World(tmp_path / str(number), routes=(route,))
         populate(world)
+        prepare(world)
         if phase == "resume":
             world.drain()
             world.reboot()
@@ -137,3 +193,81 @@ def test_drainer_may_die_at_any_write(tmp_path: Path, route: Route, phase: str, 
         if completed:
             return
     pytest.fail("there was no end to the writes")
+
+
+def break_host(world: World, method: str, number: int, error: DrainerError) -> list[int]:
+    """Let the `number`th such call to the host fail; return the list of their numbers."""
+    made: list[int] = []
+    call = getattr(world.host, method)
+
+    def breaking(*arguments: object) -> object:
+        made.append(len(made) + 1)
+        if made[-1] == number:
+            raise error
+        return call(*arguments)
+
+    setattr(world.host, method, breaking)
+    return made
+
+
+@pytest.mark.parametrize("phase", ["drain", "resume"])
+@pytest.mark.parametrize("method", ["verify_checkpoint", "digests", "flush"])
+@pytest.mark.parametrize("route", ROUTES)
+def test_any_image_may_be_unreadable(tmp_path: Path, route: Route, method: str, phase: str) -> None:
+    for number in range(1, 20):
+        world = World(tmp_path / str(number), routes=(route,))
+        populate(world)
+        if phase == "resume":
+            world.drain()
+            world.reboot()
+        made = break_host(world, method, number, CheckpointInvalidError("pages-1.img: unreadable"))
+        if phase == "drain":
+            world.drain()
+            world.reboot()
+        after(world)
+        if len(made) < number:
+            return
+    pytest.fail("there was no end to the calls")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_any_one_write_may_fail_at_the_drain(tmp_path: Path, route: Route) -> None:
+    for number in range(1, 100):
+        world = World(tmp_path / str(number), routes=(route,))
+        populate(world)
+        writes = 0
+        directory = world.file.directory
+        write = directory.write
+
+        def failing(name: str, data: bytes, at: int = number) -> None:
+            nonlocal writes
+            writes += 1
+            if writes == at:
+                raise StorageError("no space")
+            write(name, data)  # noqa: B023 - called in this turn of the loop only
+
+        directory.write = failing  # type: ignore[method-assign]
+        with suppress(StorageError):
+            world.drain()
+        world.live_again()
+        world.reboot()
+        if world.file.exists:
+            after(world)
+        if writes < number:
+            return
+    pytest.fail("there was no end to the writes")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_is_noted_may_get_lost_at_any_container(tmp_path: Path, route: Route) -> None:
+    for name in ("net", "app", "plain"):
+        world = World(tmp_path / name, routes=(route,))
+        populate(world)
+        drained = world.drain()
+        entry = next(e for e in drained.entries if e.name == name)
+        (world.state / f"evidence-{entry.id}.json").unlink()
+        world.reboot()
+        after(world)
+        ended = {e.name: e.state for e in world.file.read().entries}
+        assert ended[name] is State.STARTED_COLD
+        assert ended["plain" if name != "plain" else "net"] is State.RESTORED

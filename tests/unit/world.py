@@ -61,15 +61,17 @@ class World:
         self.dead = False
         self.file = ManifestFile(StateDirectory(self.state))
 
-    def add(self, name: str, policy: str = "no", **fields: object) -> Container:
-        """Run a container and let it work a while."""
+    def add(
+        self, name: str, policy: str = "no", *, files: tuple[str, ...] = (), **fields: object
+    ) -> Container:
+        """Run a container and let it work a while, on the files that it has open."""
         container = Container(
             container_id(name),
             name,
             restart_policy=RestartPolicy(policy),
             **fields,  # type: ignore[arg-type]  # any field of Container
         )
-        added = self.engine.add(container, memory=100)
+        added = self.engine.add(container, memory=100, files=files)
         self.originals[name] = added.restart_policy
         return added
 

@@ -1,3 +1,4 @@
+import hashlib
 import mmap
 import os
 import shutil
@@ -6,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from drainer.errors import CheckpointInvalidError
-from drainer.host.images import same_images, verify
+from drainer.host.images import digests, same_images, verify
 from tests.unit.host.images_builder import (
     CHILD,
     build,
@@ -39,6 +40,34 @@ def refusal(directory: Path) -> str:
 
 def test_complete_images_are_accepted_with_their_size(images: Path) -> None:
     assert verify(images) == sum(f.stat().st_size for f in images.iterdir())
+
+
+def never() -> bool:
+    return False
+
+
+def test_digests_are_those_of_whole_files(images: Path) -> None:
+    (images / "pages-1.img").write_bytes(os.urandom((3 << 20) + 1))
+    assert digests(images, never) == {
+        f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in images.iterdir()
+    }
+
+
+def test_a_digest_that_time_does_not_allow_is_empty(images: Path) -> None:
+    answers = iter([*[False] * 40, *[True] * 1000])
+    found = digests(images, lambda: next(answers))
+    assert found.keys() == {f.name for f in images.iterdir()}
+    assert "" in found.values()
+    assert set(digests(images, lambda: True).values()) == {""}
+
+
+def test_no_digest_is_made_of_what_is_no_plain_file(images: Path) -> None:
+    (images / "pages-1.img").unlink()
+    (images / "pages-1.img").symlink_to("/etc/passwd")
+    with pytest.raises(CheckpointInvalidError, match=r"pages-1\.img: not a plain file"):
+        digests(images, never)
+    with pytest.raises(CheckpointInvalidError, match=r"none: \.: no directory"):
+        digests(images / "none", never)
 
 
 NEEDED = [

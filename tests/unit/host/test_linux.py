@@ -72,3 +72,16 @@ def test_a_real_process_in_a_time_namespace(host: LinuxHost, tmp_path: Path) -> 
 def test_flush_bears_a_directory_that_is_not_there(host: LinuxHost, tmp_path: Path) -> None:
     host.flush(str(tmp_path))
     host.flush(str(tmp_path / "missing"))
+
+
+def test_images_and_files_are_looked_at(host: LinuxHost, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.img").write_bytes(b"")
+    protocol: Host = host
+    empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert protocol.digests(str(tmp_path / "images"), lambda: False) == {"a.img": empty}
+    found = protocol.look(str(tmp_path / "images/a.img"))
+    assert found.inode == (tmp_path / "images/a.img").stat().st_ino
+    nobody = Container("c" * 64, "c")
+    assert protocol.files_in_use(nobody, 1) == ()
+    assert protocol.layer(nobody) == ""

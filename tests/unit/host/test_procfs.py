@@ -43,6 +43,18 @@ def test_mountinfo_with_optional_fields_and_escapes() -> None:
     )
 
 
+def test_the_writable_directory_of_an_overlay_is_read_where_its_path_is_full() -> None:
+    line = "1 0 0:39 / / rw - overlay {source} rw,lowerdir=/a:/b,upperdir={upper},workdir=/w\n"
+    (full,) = parse_mountinfo(line.format(source="overlay", upper="/d\\040e/diff"))
+    assert full.layer == "/d e/diff"
+    (relative,) = parse_mountinfo(line.format(source="overlay", upper="x/diff"))
+    assert relative.layer == ""
+    (forged,) = parse_mountinfo(line.format(source="x,upperdir=/evil", upper="/d"))
+    assert forged.layer == "/d"
+    (other,) = parse_mountinfo("1 0 8:1 / / rw - ext4 /dev/sda1 rw,upperdir=/d\n")
+    assert other.layer == ""
+
+
 def test_maps_keep_one_mapping_for_each_name() -> None:
     text = (
         "7f00-7f10 r-xp 00000000 fe:00 12   /usr/lib/a b.so (deleted)\n"

@@ -40,6 +40,8 @@ def sample() -> Manifest:
         checkpoint="drainer-20261124T010203Z",
         checkpoint_state=CheckpointState.COMPLETE,
         size=123_456_789_012,
+        evidence="0123456789abcdef" * 4,
+        files_checked="00000000-0000-4000-8000-000000000001",
         times={"planned": "2026-11-24T01:02:03Z", "stopped": "2026-11-24T01:02:04Z"},
         notes=("one", "two"),
     )

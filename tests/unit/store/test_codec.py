@@ -126,6 +126,7 @@ def test_no_proper_version_is_refused(new: str) -> None:
         ("network: bridge", "net: bridge", "entries[0].addresses[0].net"),
         ("boot_id: boot", "boot: boot", "host.boot"),
         ("stopped: '2026", "asleep: '2026", "entries[0].times.asleep: not a state"),
+        ("evidence: 0123", "evidence: 123", "entries[0].evidence: not a SHA-256"),
         (f"id: {A}", "id: aaaa", "entries[0].id"),
         (f"id: {A}", f"id: {A.upper()}", "entries[0].id"),
         (f"id: {A}", f"id: {'b' * 64}", "entries[1].id: given twice"),

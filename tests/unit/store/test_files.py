@@ -143,6 +143,18 @@ def test_what_was_written_is_read(directory: StateDirectory) -> None:
     assert [p.name for p in directory.path.iterdir()] == ["m"]
 
 
+def test_names_are_listed_and_removed(directory: StateDirectory) -> None:
+    for name in ("b", "a"):
+        directory.write(name, b"")
+    assert directory.names() == ("a", "b")
+    directory.remove("a")
+    directory.remove("a")
+    assert directory.names() == ("b",)
+    (directory.path / "d").mkdir()
+    with pytest.raises(DrainerError, match=f"{directory.path}/d: cannot be removed"):
+        directory.remove("d")
+
+
 def test_nothing_to_read(directory: StateDirectory) -> None:
     with pytest.raises(FileNotFoundError):
         directory.read("m", 10)

@@ -1,5 +1,6 @@
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -69,6 +70,16 @@ def test_without_a_new_state_no_time_is_stamped(directory: StateDirectory) -> No
     assert record.update(B, size=7) == replace(sample().entries[1], size=7)
 
 
+def test_changes_of_several_entries_are_one_write(directory: StateDirectory) -> None:
+    file = ManifestFile(directory)
+    file.write(sample())
+    record = Record(file, sample())
+    record.update_all({A: {"files_checked": "x", "detail": "now"}, "nobody": {"size": 1}})
+    first, second = sample().entries
+    assert record.manifest.entries == (replace(first, files_checked="x", detail="now"), second)
+    assert file.read() == record.manifest
+
+
 def test_finishing(directory: StateDirectory) -> None:
     file = ManifestFile(directory)
     record = Record(file, sample(), clock=lambda: NOON)
@@ -77,7 +88,7 @@ def test_finishing(directory: StateDirectory) -> None:
     assert file.read().finished == "2026-11-24T12:00:00.000+00:00"
 
 
-@pytest.mark.parametrize("act", ["update", "finish"])
+@pytest.mark.parametrize("act", ["update", "update_all", "finish"])
 def test_after_a_failed_write_nothing_has_changed(tmp_path: Path, act: str) -> None:
     disk = FullDisk()
     directory = StateDirectory(tmp_path / "state", uid=os.geteuid(), calls=disk)
@@ -85,8 +96,13 @@ def test_after_a_failed_write_nothing_has_changed(tmp_path: Path, act: str) -> N
     file.write(sample())
     record = Record(file, sample())
     disk.full = True
+    acts: dict[str, Callable[[], object]] = {
+        "update": lambda: record.update(A, state=State.RESTORING),
+        "update_all": lambda: record.update_all({A: {"files_checked": "x"}}),
+        "finish": record.finish,
+    }
     with pytest.raises(DrainerError, match="ENOSPC"):
-        record.update(A, state=State.RESTORING) if act == "update" else record.finish()
+        acts[act]()
     assert record.manifest == sample()
     assert file.read() == sample()
     disk.full = False

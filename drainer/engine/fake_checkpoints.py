@@ -1,0 +1,52 @@
+"""What tests see and do of the fake engine's checkpoints, as nobody can with Docker's."""
+
+import threading
+from collections.abc import Collection
+
+from drainer.engine.fake_daemon import FakeCheckpoint, FakeDaemon
+
+
+class FakeCheckpoints:
+    """A part of `FakeEngine`. A checkpoint is Docker's or, of the same name, one of runc's."""
+
+    _daemon: FakeDaemon
+    _lock: threading.RLock
+
+    def checkpoint_size(self, container: str, name: str) -> int:
+        """Return a checkpoint's size in bytes. Raises KeyError when there is none."""
+        with self._lock:
+            return self._checkpoint(container, name).size
+
+    def damage_checkpoint(self, container: str, name: str) -> None:
+        """Damage a checkpoint; where there is none, leave an unfinished one."""
+        with self._lock:
+            box = self._daemon.find(container)
+            unfinished = FakeCheckpoint(box.memory, box.layer, 0)
+            known = box.dumps if name in box.dumps else box.checkpoints
+            known.setdefault(name, unfinished).damaged = True
+
+    def rot_checkpoint(self, container: str, name: str) -> None:
+        """Change the content of a checkpoint, and nothing else of it."""
+        with self._lock:
+            self._checkpoint(container, name).rotten = True
+
+    def checkpoint_content(self, container: str, name: str) -> bytes:
+        """Return what stands for a checkpoint's content. Raises KeyError when there is none."""
+        with self._lock:
+            found = self._checkpoint(container, name)
+            return f"{found.memory} {found.layer} {found.rotten}".encode()
+
+    def is_damaged(self, container: str, name: str) -> bool:
+        """Tell whether a checkpoint is damaged. Raises KeyError when there is none."""
+        with self._lock:
+            return self._checkpoint(container, name).damaged
+
+    def _checkpoint(self, container: str, name: str) -> FakeCheckpoint:
+        box = self._daemon.find(container)
+        return box.dumps[name] if name in box.dumps else box.checkpoints[name]
+
+    def prune_dumps(self, kept: Collection[str]) -> None:
+        """Forget every checkpoint of runc's, but for those of these names."""
+        with self._lock:
+            for box in self._daemon.boxes.values():
+                box.dumps = {name: dump for name, dump in box.dumps.items() if name in kept}

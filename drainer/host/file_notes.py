@@ -1,0 +1,153 @@
+"""The plain files that a container's processes have in use, and where they are on the host."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from drainer.evidence import FileNote, is_below
+from drainer.host.proc import members
+from drainer.host.procfs import MountPoint, Proc, parse_maps, parse_mountinfo
+from drainer.model import Container
+
+LASTING = frozenset(
+    {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "xfs", "zfs"}
+)
+"""File systems whose files have the same inode and time after a reboot. Not: memory; what is
+reached over a network, where a look could hang; vfat and exfat, which make inodes up."""
+
+_DELETED = " (deleted)"
+
+
+def files_in_use(container: Container, limit: int, proc: Proc) -> tuple[FileNote, ...]:
+    """Note the files of a paused container, at most `limit`; first what each process has open.
+
+    Left out is what is deleted, or not on a lasting file system, and whatever cannot be found on
+    the host with certainty.
+    """
+    return tuple(islice(_notes(container, proc), limit))
+
+
+def layer(container: Container, proc: Proc) -> str:
+    """Return where on the host a running container's writable layer is; empty if unknown."""
+    root = _covering("/", _mounts(proc, container.pid)) if container.pid else None
+    return root.layer if root else ""
+
+
+def look(path: str) -> FileNote:
+    """Look at a path on the host. What cannot be reached counts as missing."""
+    try:
+        return _note(path, os.stat(path))  # noqa: PTH116 - a Path would normalise what was noted
+    except (OSError, ValueError):
+        return FileNote(path)
+
+
+def _note(path: str, found: os.stat_result) -> FileNote:
+    if not stat.S_ISREG(found.st_mode):
+        return FileNote(path, found.st_ino, -1)
+    return FileNote(path, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _notes(container: Container, proc: Proc) -> Iterator[FileNote]:
+    seen: set[tuple[str, str]] = set()
+    tables: dict[str, tuple[MountPoint, ...]] = {}
+    for pid in members(proc, container):
+        view = proc.link(pid, "ns", "mnt")
+        if view not in tables:
+            tables[view] = _mounts(proc, pid)
+        for name, file in _used(proc, pid):
+            if (view, name) in seen:
+                continue
+            seen.add((view, name))
+            note = _found(name, file, container, tables[view])
+            if note:
+                yield note
+
+
+def _used(proc: Proc, pid: int) -> Iterator[tuple[str, Path]]:
+    """Yield name and file of what a process has open, then of what it has mapped."""
+    for number in proc.names(pid, "fd"):
+        path = proc.root / f"{pid}/fd/{number}"
+        try:
+            name = str(path.readlink())
+        except OSError:
+            continue
+        if _is_path(name):
+            yield name, path
+    for mapped in parse_maps(_text(proc, pid, "maps")):
+        if _is_path(mapped.path):
+            yield mapped.path, proc.root / f"{pid}/map_files/{mapped.range}"
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith("/") and not name.endswith(_DELETED)
+
+
+def _found(
+    name: str, file: Path, container: Container, mounts: Sequence[MountPoint]
+) -> FileNote | None:
+    """Find on the host the file that processes know by `name`; None where that is not certain."""
+    point = _covering(name, mounts)
+    if point is None or (point.kind not in LASTING and not point.layer):
+        return None
+    try:
+        used = file.stat()
+    except OSError:
+        return None
+    if not stat.S_ISREG(used.st_mode):
+        return None
+    if point.layer:
+        return _in_layer(point.layer + name, used) if point.path == "/" else None
+    path = _source(name, container)
+    try:
+        found = os.stat(path)  # noqa: PTH116 - as in `look`
+    except (OSError, ValueError):
+        return None
+    same = (found.st_dev, found.st_ino) == (used.st_dev, used.st_ino)
+    return _note(path, found) if same else None
+
+
+def _in_layer(path: str, used: os.stat_result) -> FileNote | None:
+    """Note a file of the container's own.
+
+    One that is not in the writable layer is the image's, and noted as missing in the layer, where
+    a `docker cp` would put another one. Inodes cannot be compared: overlayfs makes them up.
+    """
+    note = look(path)
+    same = (note.size, note.mtime) == (used.st_size, used.st_mtime_ns)
+    return note if same or note.missing else None
+
+
+def _source(name: str, container: Container) -> str:
+    """Return where on the host a file in a volume or bind mount is; empty if in none."""
+    found = [
+        m
+        for m in container.mounts
+        if m.kind in {"bind", "volume"} and m.source and is_below(name, m.destination)
+    ]
+    if not found:
+        return ""
+    mount = max(found, key=lambda m: len(m.destination))
+    return mount.source + name[len(mount.destination.rstrip("/")) :]
+
+
+def _covering(name: str, mounts: Iterable[MountPoint]) -> MountPoint | None:
+    """Return the mount that a path is on; of two in one place the later one is on top."""
+    found = None
+    for mount in mounts:
+        if is_below(name, mount.path) and (found is None or len(mount.path) >= len(found.path)):
+            found = mount
+    return found
+
+
+def _mounts(proc: Proc, pid: int) -> tuple[MountPoint, ...]:
+    return parse_mountinfo(_text(proc, pid, "mountinfo"))
+
+
+def _text(proc: Proc, *parts: str | int) -> str:
+    """Read a file as text with names as `os.fsdecode` has them, so that they can be opened."""
+    try:
+        return os.fsdecode(proc.root.joinpath(*map(str, parts)).read_bytes())
+    except OSError:
+        return ""

@@ -1,0 +1,160 @@
+"""See to it that no checkpoint is restored from other images, or over other files, than its own."""
+
+from collections.abc import Mapping
+
+from drainer.deadline import Deadline
+from drainer.engine.base import Engine
+from drainer.errors import CheckpointInvalidError, DrainerError
+from drainer.evidence import (
+    FILES_LIMIT,
+    Evidence,
+    bounded,
+    change_sentence,
+    changed,
+    different_image,
+    is_below,
+    places,
+)
+from drainer.host.base import Host
+from drainer.manifest import CheckpointState, Entry, State
+from drainer.model import Container
+from drainer.store import evidence_file
+from drainer.store.manifest_file import Record
+
+
+def secure(
+    host: Host, record: Record, container: Container, directory: str, deadline: Deadline
+) -> tuple[str, tuple[str, ...]]:
+    """Flush what a paused container's checkpoint has to be found with, and note it durably.
+
+    `directory` holds its images. Returns the digest of what was noted, and sentences on what was
+    not. Digests that time does not allow are left out: they are worth less than the memory.
+    """
+    layer = host.layer(container)
+    # After a power cut the files must be as the memory remembers them.
+    for place in (directory, *([layer] if layer else []), *places(container)):
+        host.flush(place)
+    # Only now: what the kernel had still put off, such as times with `lazytime`, is settled.
+    found = host.files_in_use(container, FILES_LIMIT + 1)
+    files = bounded(found)
+    images = host.digests(directory, lambda: deadline.over or deadline.interrupted)
+    digest = evidence_file.write(record.directory, container.id, Evidence(images, files))
+    notes = []
+    if len(files) < len(found):
+        notes.append(f"it has more files open than are checked for changes: {len(files)} are")
+    if not all(images.values()):
+        notes.append("there was no time for the checksums of its checkpoint")
+    return digest, tuple(notes)
+
+
+def check_files(record: Record, host: Host, boot_id: str, deadline: Deadline) -> None:
+    """Find out, before anything is restored, which containers' files have changed.
+
+    What is restored may write to files that others share with it, so this is done once for all of
+    them, and what came of it is on disk before the first restore: a resume that is run again in
+    the same boot relies on it. In another boot, Docker may have started others meanwhile, so then
+    all is looked at anew. A checkpoint whose files have changed becomes unusable.
+    """
+    verdicts: dict[str, Mapping[str, object]] = {}
+    for entry in record.manifest.entries:
+        waits = entry.state is State.STOPPED
+        if not (waits and entry.evidence and entry.checkpoint_state is CheckpointState.COMPLETE):
+            continue
+        if boot_id and entry.files_checked == boot_id:
+            continue
+        if deadline.over or deadline.interrupted:
+            # Then nothing more is restored in this run.
+            break
+        why = _files_obstacle(record, host, entry)
+        verdict: dict[str, object] = {"files_checked": boot_id}
+        if why:
+            verdict |= {"detail": why, "checkpoint_state": CheckpointState.UNUSABLE}
+        verdicts[entry.id] = verdict
+    if verdicts:
+        record.update_all(verdicts)
+
+
+def _files_obstacle(record: Record, host: Host, entry: Entry) -> str:
+    try:
+        evidence = evidence_file.read(record.directory, entry.id, entry.evidence)
+    except CheckpointInvalidError as error:
+        return _lost(error)
+    for path, change in changed(evidence.files, host.look).items():
+        return change_sentence(path, change)
+    return ""
+
+
+def restore_obstacle(
+    entry: Entry,
+    directory: str,
+    record: Record,
+    engine: Engine,
+    host: Host,
+    deadline: Deadline,
+) -> str:
+    """Say, just before a restore, why the images in `directory` must not be used; else empty.
+
+    Raises `DrainerError` when that cannot be told now: when Docker does not answer, or drainer was
+    interrupted.
+    """
+    try:
+        found = host.verify_checkpoint(directory)
+        if found != entry.size:
+            return f"its checkpoint is damaged: it has {found} bytes and had {entry.size}"
+        if not entry.evidence:
+            return ""
+        images = host.digests(directory, lambda: deadline.over or deadline.interrupted)
+    except CheckpointInvalidError as error:
+        return f"its checkpoint is damaged: {error.message}"
+    if deadline.interrupted:
+        raise DrainerError("interrupted while its checkpoint was checked")
+    if deadline.over:
+        return "the budget of the resume ended while its checkpoint was checked"
+    return _difference(record, entry, images, engine, host)
+
+
+def _difference(
+    record: Record, entry: Entry, images: Mapping[str, str], engine: Engine, host: Host
+) -> str:
+    try:
+        evidence = evidence_file.read(record.directory, entry.id, entry.evidence)
+    except CheckpointInvalidError as error:
+        return _lost(error)
+    if different := different_image(evidence.images, images):
+        return f"its checkpoint is damaged: {different}"
+    return _foreign_change(evidence, record, engine, host)
+
+
+def _foreign_change(evidence: Evidence, record: Record, engine: Engine, host: Host) -> str:
+    """Say which file has changed since all were checked, by others than restored neighbours.
+
+    For a container, its time in a checkpoint is a pause, and so it is for a neighbour that was
+    restored: what that one writes next is what would have come next without a reboot. One that was
+    started cold has lost its memory, and may have begun the file anew.
+    """
+    changes = changed(evidence.files, host.look)
+    if not changes:
+        return ""
+    neighbours = {c.id: (c, host.is_restored(c)) for c in engine.running()}
+    for entry in record.manifest.entries:
+        if _is_being_restored(entry) and entry.id not in neighbours:
+            # Its program may be at work before Docker says so.
+            neighbours[entry.id] = (engine.inspect(entry.id), True)
+    for path, change in changes.items():
+        writers = [
+            restored
+            for container, restored in neighbours.values()
+            if any(is_below(path, place) for place in places(container))
+        ]
+        if not writers or not all(writers):
+            return change_sentence(path, change)
+    return ""
+
+
+def _is_being_restored(entry: Entry) -> bool:
+    """Tell a restore that was asked for from a cold start, whose checkpoint is unusable."""
+    return entry.state is State.RESTORING and entry.checkpoint_state is CheckpointState.COMPLETE
+
+
+def _lost(error: CheckpointInvalidError) -> str:
+    return f"its checkpoint cannot be checked: {error.message}"
