@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from drainer.host import proc_files, proc_sockets
+from drainer.host import cgroups, proc_files, proc_sockets
 from drainer.host.proc_files import UsedFile
 from drainer.host.procfs import (
     MountPoint,
@@ -26,7 +26,9 @@ _DOCKERS_OWN = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker
 """Bind mounts that docker inspect does not list (moby container/container_unix.go)."""
 
 
-def process_facts(container: Container, proc: Proc | None = None) -> ProcessFacts:
+def process_facts(
+    container: Container, proc: Proc | None = None, groups: Path = cgroups.CGROUPS
+) -> ProcessFacts:
     """Look at the processes of a running container. All facts are empty when it is not there."""
     proc = proc or Proc()
     pids = members(proc, container)
@@ -47,7 +49,7 @@ def process_facts(container: Container, proc: Proc | None = None) -> ProcessFact
     return ProcessFacts(
         count=len(pids),
         seccomp_mode=max(int(s.get("Seccomp", "0")) for s in statuses),
-        expected_bytes=sum(memory(proc.text(pid, "smaps_rollup")) for pid in pids),
+        expected_bytes=_expected_bytes(container, proc, pids, groups),
         tcp_established=sum(
             proc_sockets.count_tcp(proc.text(pid, "net", table), sockets)
             for pid in networks
@@ -69,6 +71,12 @@ def process_facts(container: Container, proc: Proc | None = None) -> ProcessFact
         runtime=runtime.binary,
         runtime_root=runtime.root,
     )
+
+
+def _expected_bytes(container: Container, proc: Proc, pids: Iterable[int], groups: Path) -> int:
+    mapped = sum(memory(proc.text(pid, "smaps_rollup")) for pid in pids)
+    own = control_group(proc.text(container.pid, "cgroup"), container.id)
+    return max(mapped, cgroups.memory(own, groups))
 
 
 def members(proc: Proc, container: Container) -> tuple[int, ...]:

@@ -33,6 +33,11 @@ class ManifestFile:
         return printable(str(self._directory.path / MANIFEST_NAME))
 
     @property
+    def directory(self) -> str:
+        """The state directory in which it is."""
+        return str(self._directory.path)
+
+    @property
     def exists(self) -> bool:
         """Whether there is one, readable or not."""
         return self._directory.exists(MANIFEST_NAME)
