@@ -140,6 +140,7 @@ def drain(
     manifest = new_manifest(plan, kept, options.trigger, datetime.now(UTC))
     record = Record(file, manifest)
     file.write(manifest)
+    file.keep_reserve(manifest)
     # No manifest speaks any more of what else is there.
     for carrier in carriers.values():
         carrier.prune({e.checkpoint for e in manifest.entries if e.checkpoint})
