@@ -1,4 +1,4 @@
-"""Let a dump begin when there is room for it: looked at just before it, since room changes."""
+"""Let a dump or restore begin when there is room for it: looked at just then, as room changes."""
 
 import threading
 import time
@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 from drainer import room
 from drainer.deadline import Deadline
-from drainer.model import PlanEntry
 from drainer.storage import Places
 
 POLL = 0.5
@@ -16,8 +15,12 @@ PATIENCE = 10.0
 after the last change, and later on a busy host."""
 
 
+Wanted = Callable[[Places], room.Amounts]
+"""What one container takes, where checkpoints are written to these places."""
+
+
 class Admission:
-    """The door to the dumps of one drain. Every method is safe to call from several threads."""
+    """The door to the dumps or restores of one run. Safe to use from several threads."""
 
     def __init__(self, look: Callable[[], Places], deadline: Deadline) -> None:
         """Begin with nobody inside; `look` tells how much room there is now."""
@@ -25,34 +28,34 @@ class Admission:
         self._deadline = deadline
         self._door = threading.Lock()
         self._left = threading.Condition()
-        self._inside: dict[str, PlanEntry] = {}
+        self._inside: dict[str, Wanted] = {}
         self._before = False
-        """Whether any dump took room before, some of which may still be given back."""
+        """Whether any took room before, some of which may still be given back."""
 
     @contextmanager
-    def of(self, planned: PlanEntry) -> Iterator[str]:
-        """Have room for a container's dump during the block; gives why there is none, or "".
+    def of(self, container: str, wanted: Wanted) -> Iterator[str]:
+        """Have room for a container during the block; gives why there is none, or "".
 
         Waits while there is none beside the others that are inside, but not beyond the deadline.
         Whoever comes later waits behind, so that a large one is not passed over for small ones.
         """
         with self._door:
-            why = self._enter(planned)
+            why = self._enter(container, wanted)
         try:
             yield why
         finally:
             with self._left:
                 self._before = self._before or not why
-                self._inside.pop(planned.container.id, None)
+                self._inside.pop(container, None)
                 self._left.notify_all()
 
-    def _enter(self, planned: PlanEntry) -> str:
+    def _enter(self, container: str, wanted: Wanted) -> str:
         alone_until: float | None = None
         while True:
             with self._left:
-                why = self._lacking(planned)
+                why = self._lacking(wanted)
                 if not why:
-                    self._inside[planned.container.id] = planned
+                    self._inside[container] = wanted
                     return ""
                 if self._deadline.over or self._deadline.interrupted:
                     return why
@@ -65,13 +68,13 @@ class Admission:
                 return why
             self._deadline.sleep(POLL)
 
-    def _lacking(self, planned: PlanEntry) -> str:
+    def _lacking(self, wanted: Wanted) -> str:
         """Say what there is too little of beside those that are inside.
 
         What they have written already counts twice, which can only make this one wait.
         """
         places = self._look()
-        own, *others = (_all_of(e, places) for e in (planned, *self._inside.values()))
+        own, *others = (amounts(places) for amounts in (wanted, *self._inside.values()))
         taken = room.together(*others)
         free = room.available(places)
         lacking = room.shortage(free, room.together(taken, own))
@@ -79,8 +82,3 @@ class Admission:
             return ""
         rest = free[lacking] - taken[lacking]
         return f"no room for its checkpoint: {room.lack(lacking, own[lacking], rest, places)}"
-
-
-def _all_of(planned: PlanEntry, places: Places) -> room.Amounts:
-    wanted = room.demand(planned.route, planned.expected_bytes, planned.processes, places)
-    return room.together(wanted.lasting, wanted.passing)

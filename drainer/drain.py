@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from drainer.admission import Admission
 from drainer.budget import UNDO_SECONDS, measured, too_late
@@ -17,7 +18,7 @@ from drainer.model import Container, Plan, PlanEntry, RestartPolicy, Verdict
 from drainer.priority import urgency
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import forget, release
-from drainer.room import checkpoint_bytes
+from drainer.room import checkpoint_bytes, for_dump
 from drainer.schedule import run_in_order
 from drainer.store.manifest_file import ManifestFile, Record
 
@@ -188,7 +189,10 @@ class _Worker:
     def carry(self, container: str) -> None:
         """Take one container through held, dumping, dumped and stopped, or give it back."""
         entry = self._record.entry(container)
-        with self._admission.of(self._planned[container]) as no_room:
+        planned = self._planned[container]
+        size = planned.expected_bytes
+        wanted = partial(for_dump, planned.route, size, planned.processes)
+        with self._admission.of(container, wanted) as no_room:
             if why := self._too_late(entry) or no_room:
                 self._on_change(self._record.update(container, state=State.LEFT, detail=why))
             else:

@@ -93,6 +93,11 @@ class Record:
         self._lock = threading.Lock()
 
     @property
+    def directory(self) -> str:
+        """The state directory in which the manifest is."""
+        return self._file.directory
+
+    @property
     def manifest(self) -> Manifest:
         """The manifest as last written."""
         return self._manifest

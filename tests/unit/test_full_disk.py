@@ -1,17 +1,20 @@
 """Disks that are full before a drain, become full during it, and in the middle of a dump."""
 
 import errno
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from drainer import room
+from drainer.deadline import Deadline
 from drainer.engine.fake import FakeEngine
 from drainer.errors import StorageError
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import ROUTES, ProcessFacts, Route
 from drainer.storage import FileSystem
-from drainer.store.files import Os, StateDirectory
+from drainer.store.files import RESERVE_NAME, Os, StateDirectory
 from drainer.store.manifest_file import ManifestFile
 from tests.unit.world import World, container_id
 
@@ -80,6 +83,8 @@ def test_a_provider_has_room_before_its_users(full: World) -> None:
     size_disk(full, 50 * MIB, 50 * MIB)
     carried = {e.container.name: e.priority for e in full.plan().carried}
     assert carried == {"net": 5, "app": 5}
+    size_disk(full, 50 * MIB)
+    assert [e.container.name for e in full.plan().carried] == ["net"]
 
 
 def test_users_of_what_has_no_room_are_skipped_too(full: World) -> None:
@@ -210,9 +215,13 @@ def test_on_a_disk_that_is_full_from_the_kill_on_the_reserve_saves_the_memory(
         full = False
 
         def open(self, name: str, flags: int, dir_fd: int) -> int:
-            if self.full and (state / ".reserve").exists():
+            if self.full:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return super().open(name, flags, dir_fd)
+
+        def unlink(self, name: str, dir_fd: int) -> None:
+            super().unlink(name, dir_fd)
+            self.full = self.full and name != RESERVE_NAME
 
     state = tmp_path / "state"
     world = World(state, routes=(route,))
@@ -222,9 +231,74 @@ def test_on_a_disk_that_is_full_from_the_kill_on_the_reserve_saves_the_memory(
     world.engine.script("kill", run=lambda: setattr(disk, "full", True))
     (entry,) = world.drain().entries
     assert entry.state is State.STOPPED
-    assert not (state / ".reserve").exists()
+    assert not (state / RESERVE_NAME).exists()
     world.reboot()
     (entry,) = world.resume().entries
     assert entry.state is State.RESTORED
     assert world.engine.memory("web") == 100
+    world.check_promise()
+
+
+def test_restores_take_turns_where_their_copies_do_not_fit_side_by_side(tmp_path: Path) -> None:
+    world = World(tmp_path / "state", routes=(Route.ENGINE,), parallel=4)
+    names = [f"c{number}" for number in range(4)]
+    for name in names:
+        add(world, name)
+    world.drain()
+    world.reboot()
+    one = room.checkpoint_bytes(MIB)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, room.LEAST_KEPT + one)
+    guard = threading.Lock()
+    at_once = most = 0
+
+    def restoring(container: str, timeout: float, checkpoint: str = "") -> None:
+        nonlocal at_once, most
+        with guard:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.02)
+        start(container, timeout, checkpoint)
+        with guard:
+            at_once -= 1
+
+    start, world.engine.start = world.engine.start, restoring  # type: ignore[method-assign]
+    assert {e.state for e in world.resume().entries} == {State.RESTORED}
+    assert most == 1
+
+
+def test_a_restore_without_room_is_tried_all_the_same(tmp_path: Path) -> None:
+    world = World(tmp_path / "state", routes=(Route.ENGINE,))
+    add(world, "web")
+    world.drain()
+    world.reboot()
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, 0)
+    assert world.resume().entries[0].state is State.RESTORED
+
+
+def test_what_waits_for_room_when_interrupted_keeps_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Deadline] = []
+
+    class Known(Deadline):
+        def __init__(self, budget: float | None) -> None:
+            super().__init__(budget)
+            made.append(self)
+
+    monkeypatch.setattr("tests.unit.world.Deadline", Known)
+    world = World(tmp_path / "state", routes=(Route.ENGINE,), parallel=2)
+    for name in ("a", "b"):
+        add(world, name)
+    world.drain()
+    world.reboot()
+    one = room.checkpoint_bytes(MIB)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, room.LEAST_KEPT + one)
+
+    def interrupt() -> None:
+        time.sleep(0.05)
+        made[-1].interrupt()
+
+    world.engine.script("start", run=interrupt)
+    assert sorted(e.state for e in world.resume().entries) == [State.RESTORED, State.STOPPED]
+    assert all(e.state is State.RESTORED for e in world.resume().entries)
     world.check_promise()
