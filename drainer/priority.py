@@ -12,8 +12,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,4}")
 
 def parse(text: str) -> int | None:
     """Read a label's value; None for what is no whole number from `LOWEST` to `HIGHEST`."""
-    # A label can be megabytes long.
-    if len(text) > len(text.strip()) + 80 or not _NUMBER.fullmatch(text.strip()):
+    if not _NUMBER.fullmatch(text.strip()):
         return None
     value = int(text)
     return value if LOWEST <= value <= HIGHEST else None

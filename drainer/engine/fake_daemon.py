@@ -109,8 +109,8 @@ class FakeDaemon:
         """Return how many bytes checkpoints may still take, if there is an end to them."""
         if self.disk is None:
             return None
-        known = (box.dumps | box.checkpoints for box in self.boxes.values())
-        return max(0, self.disk - sum(c.size for each in known for c in each.values()))
+        kinds = (kind for box in self.boxes.values() for kind in (box.dumps, box.checkpoints))
+        return max(0, self.disk - sum(c.size for kind in kinds for c in kind.values()))
 
     def dump(self, reference: str, name: str) -> None:
         """Checkpoint a container by runc and leave it as it is."""

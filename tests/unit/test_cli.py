@@ -267,6 +267,15 @@ def test_a_drain_says_how_far_it_is_and_puts_the_units_limit_off(drainer: Draine
     assert sorted(extensions, reverse=True) == extensions
 
 
+def test_a_resume_puts_its_units_limit_off_too(drainer: Drainer) -> None:
+    drainer.world.add("a")
+    drainer("drain")
+    drainer.world.reboot()
+    assert drainer("resume", "--budget", "100") == ExitCode.OK
+    assert drainer.world.host.extensions
+    assert all(GRACE < e <= 100 + GRACE for e in drainer.world.host.extensions)
+
+
 def test_without_a_budget_no_limit_is_put_off(drainer: Drainer) -> None:
     drainer.world.add("a")
     assert drainer("drain") == ExitCode.OK

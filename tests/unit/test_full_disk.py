@@ -10,7 +10,7 @@ import pytest
 from drainer import room
 from drainer.deadline import Deadline
 from drainer.engine.fake import FakeEngine
-from drainer.errors import StorageError
+from drainer.errors import DrainerError, EngineError, EngineTimeoutError, StorageError
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import ROUTES, ProcessFacts, Route
 from drainer.storage import FileSystem
@@ -302,3 +302,21 @@ def test_what_waits_for_room_when_interrupted_keeps_its_checkpoint(
     assert sorted(e.state for e in world.resume().entries) == [State.RESTORED, State.STOPPED]
     assert all(e.state is State.RESTORED for e in world.resume().entries)
     world.check_promise()
+
+
+@pytest.mark.parametrize("error", [EngineError, EngineTimeoutError])
+@pytest.mark.parametrize(
+    "call", ["set_restart_policy", "pause", "create_checkpoint", "dump", "kill", "unpause", "start"]
+)
+def test_any_one_call_may_fail_where_there_is_room_only_in_turns(
+    full: World, call: str, error: type[DrainerError]
+) -> None:
+    full.parallel = 3
+    for number in range(4):
+        add(full, f"c{number}", 50 * MIB)
+    size_disk(full, *[50 * MIB] * 4)
+    full.engine.script(call, nth=2, error=error("it broke"), takes_effect=True)
+    full.drain()
+    full.reboot()
+    assert full.resume().finished
+    full.check_promise()
