@@ -20,6 +20,8 @@ _NAMESPACES = ("cgroup", "ipc", "net", "pid", "time", "user", "uts")
 """Not `mnt`: CRIU dumps a mount namespace made inside of the container."""
 
 _SIZES = ("Pss_Anon", "Pss_Shmem", "SwapPss")
+_RESIDENT = ("RssAnon", "RssShmem", "VmSwap")
+"""The same in /proc/PID/status, where what is shared counts for each process that has it."""
 _REMOTE_KINDS = ("9p", "afs", "ceph", "cifs", "fuse", "glusterfs", "nfs", "smb3")
 _ODD_KINDS = ("autofs", "bpf", "configfs", "debugfs", "overlay", "securityfs", "tracefs")
 _DOCKERS_OWN = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker-init")
@@ -74,7 +76,10 @@ def process_facts(
 
 
 def _expected_bytes(container: Container, proc: Proc, pids: Iterable[int], groups: Path) -> int:
-    mapped = sum(memory(proc.text(pid, "smaps_rollup")) for pid in pids)
+    mapped = sum(
+        memory(proc.text(pid, "smaps_rollup")) or memory(proc.text(pid, "status"), _RESIDENT)
+        for pid in pids
+    )
     own = control_group(proc.text(container.pid, "cgroup"), container.id)
     return max(mapped, cgroups.memory(own, groups))
 
@@ -144,10 +149,10 @@ def nested(proc: Proc, pids: Iterable[int]) -> tuple[str, ...]:
     return tuple(kind for kind in _NAMESPACES if len(distinct(proc, pids, kind)) > 1)
 
 
-def memory(rollup: str) -> int:
-    """Return the bytes that CRIU would dump, from /proc/PID/smaps_rollup."""
-    values = parse_status(rollup)
-    return sum(int(values.get(key, "0 kB").split()[0]) for key in _SIZES) * 1024
+def memory(text: str, keys: Iterable[str] = _SIZES) -> int:
+    """Return the bytes that CRIU would dump, from /proc/PID/smaps_rollup or other `keys`."""
+    values = parse_status(text)
+    return sum(int(values.get(key, "0 kB").split()[0]) for key in keys) * 1024
 
 
 def inner_mounts(mounts: Iterable[MountPoint], given: Iterable[str]) -> tuple[str, ...]:
