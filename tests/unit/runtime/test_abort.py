@@ -28,12 +28,13 @@ class Programs:
 @pytest.fixture
 def elsewhere() -> Iterator[int]:
     """Give the pid of a process with a network of its own."""
-    with subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 60"], stdout=-1) as p:
-        assert p.stdout is not None
-        if not p.stdout.read(1):
+    command = ["unshare", "--net", "sh", "-c", "echo; exec sleep 60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        if not process.stdout.read(1):
             pytest.skip("network namespaces cannot be made here")
-        yield p.pid
-        p.kill()
+        yield process.pid
+        process.kill()
 
 
 def write_state(state: Path, pid: object) -> Path:
