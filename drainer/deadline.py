@@ -36,11 +36,18 @@ class Deadline:
         """Whether the budget is used up."""
         return self._end is not None and self._clock() >= self._end
 
-    def limit(self, seconds: float) -> float:
-        """Return `seconds`, or what is left of the budget if that is less; at least 0.1."""
-        if self._end is None:
-            return seconds
-        return max(0.1, min(seconds, self._end - self._clock()))
+    @property
+    def left(self) -> float | None:
+        """How many seconds are left of the budget, at least 0; None without one."""
+        return None if self._end is None else max(0.0, self._end - self._clock())
+
+    def limit(self, seconds: float, keep: float = 0.0) -> float:
+        """Return `seconds`, or what is left of the budget but for `keep` if that is less.
+
+        At least 0.1.
+        """
+        left = self.left
+        return seconds if left is None else max(0.1, min(seconds, left - keep))
 
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the end of the budget or an interruption."""

@@ -1,10 +1,13 @@
 """Carry out a plan: checkpoint what is eligible, writing ahead of each act."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
+from drainer.admission import Admission
+from drainer.budget import UNDO_SECONDS, measured, too_late
 from drainer.carriers.base import Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
@@ -13,8 +16,10 @@ from drainer.host.base import Host
 from drainer.integrity import secure
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Plan, PlanEntry, RestartPolicy, Verdict
+from drainer.priority import urgency
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import forget, release
+from drainer.room import checkpoint_bytes, for_dump
 from drainer.schedule import run_in_order
 from drainer.store import evidence_file
 from drainer.store.manifest_file import ManifestFile, Record
@@ -130,26 +135,32 @@ def drain(
 ) -> Manifest:
     """Checkpoint every eligible container of `plan` and take it down; return the manifest.
 
-    Users go before what they use. Until a container is killed, any failure leaves it running
-    with nothing but a pause behind it, its policy put back, and the others go on.
+    Users go before what they use, and of those that could be next, what is worth most to its owner.
+    What has no room, or does not fit into the budget, is left to Docker untouched. Until a
+    container is killed, any failure leaves it running with nothing but a pause behind it, its
+    policy put back, and the others go on.
     """
     manifest = new_manifest(plan, kept, options.trigger, datetime.now(UTC))
     record = Record(file, manifest)
     file.write(manifest)
+    file.keep_reserve(manifest)
     # No manifest speaks any more of what else is there.
     for carrier in carriers.values():
         carrier.prune({e.checkpoint for e in manifest.entries if e.checkpoint})
     evidence_file.prune(file.directory, {e.id for e in manifest.entries if e.evidence})
-    worker = _Worker(engine, host, carriers, record, deadline, options, on_change)
     new = {e.id for e in manifest.entries if e.state is State.PLANNED}
     entries = {e.container.id: e for e in plan.carried if e.container.id in new}
+    admission = Admission(lambda: host.places(plan.engine, str(file.directory.path)), deadline)
+    worker = _Worker(
+        engine, host, carriers, record, deadline, options, on_change, entries, admission
+    )
     users: dict[str, list[str]] = {key: [] for key in entries}
     for user in entries.values():
         for provider in user.needs:
             # A cycle was cut by the order of the waves.
             if provider in entries and entries[provider].wave > user.wave:
                 users[provider].append(user.container.id)
-    run_in_order(users, worker.carry, options.parallel)
+    run_in_order(users, worker.carry, options.parallel, urgency(entries.values()))
     return record.manifest
 
 
@@ -165,6 +176,8 @@ class _Worker:
         deadline: Deadline,
         options: DrainOptions,
         on_change: Callable[[Entry], None],
+        planned: Mapping[str, PlanEntry],
+        admission: Admission,
     ) -> None:
         self._engine = engine
         self._host = host
@@ -173,14 +186,34 @@ class _Worker:
         self._deadline = deadline
         self._options = options
         self._on_change = on_change
+        self._planned = planned
+        self._admission = admission
 
     def carry(self, container: str) -> None:
         """Take one container through held, dumping, dumped and stopped, or give it back."""
         entry = self._record.entry(container)
-        if self._deadline.limit(LEAST_SECONDS) < LEAST_SECONDS or self._deadline.interrupted:
-            why = "interrupted" if self._deadline.interrupted else "the budget ended before it"
-            self._on_change(self._record.update(container, state=State.LEFT, detail=why))
-            return
+        planned = self._planned[container]
+        size = planned.expected_bytes
+        wanted = partial(for_dump, planned.route, size, planned.processes)
+        with self._admission.of(container, wanted) as no_room:
+            if why := self._too_late(entry) or no_room:
+                self._on_change(self._record.update(container, state=State.LEFT, detail=why))
+            else:
+                self._take_down(entry)
+
+    def _too_late(self, entry: Entry) -> str:
+        """Say why nothing more is begun, or not this one; empty if it is."""
+        if self._deadline.interrupted:
+            return "interrupted"
+        left = self._deadline.left
+        if left is not None and left < LEAST_SECONDS:
+            return "the budget ended before it"
+        # Others are of an earlier drain, whose disk may have been less busy.
+        entries = self._record.manifest.entries
+        pace = measured(e for e in entries if e.checkpoint == entry.checkpoint)
+        return too_late(checkpoint_bytes(self._planned[entry.id].expected_bytes), pace, left)
+
+    def _take_down(self, entry: Entry) -> None:
         try:
             self._hold(entry)
             self._dump(entry)
@@ -206,7 +239,8 @@ class _Worker:
         if not self._record.entry(entry.id).paused:
             self._engine.pause(entry.id)
         carrier = self._carriers[entry.route]
-        carrier.checkpoint(entry, self._deadline.limit(self._options.container_timeout))
+        limit = self._deadline.limit(self._options.container_timeout, keep=UNDO_SECONDS)
+        carrier.checkpoint(entry, limit)
         directory = carrier.images(entry)
         size = self._host.verify_checkpoint(directory)
         container = self._engine.inspect(entry.id)

@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from drainer.storage import NOT_KNOWN, Places
+
 LABEL_ENABLE = "drainer.enable"
 """Container label: `false` opts the container out of being carried."""
+
+LABEL_PRIORITY = "drainer.priority"
+"""Container label: a whole number; what is higher is carried first, and rather than others."""
 
 LABEL_PLACEHOLDER = "drainer.placeholder"
 """Label of the containers that only hold addresses during a resume; drainer removes them."""
@@ -158,7 +163,7 @@ class ProcessFacts:
     seccomp_mode: int = 0
     """The highest of `Seccomp:` in /proc/PID/status: 0 none, 1 strict, 2 filter."""
     expected_bytes: int = 0
-    """Expected size of a checkpoint: anonymous, shared and swapped memory."""
+    """Memory that a checkpoint has to hold: anonymous, shared and swapped, and in tmpfs."""
     tcp_established: int = 0
     """TCP sockets that are neither listening nor closed."""
     unix_outside: tuple[str, ...] = ()
@@ -246,6 +251,8 @@ class Subject:
     providers: tuple["Provider", ...] = ()
     changing_addresses: tuple[str, ...] = ()
     """The networks on which its address may be another one after the resume, each with why."""
+    no_room: Mapping[Route, str] = field(default_factory=dict)
+    """The routes on which there is no room for its checkpoint, each with what there lacks."""
 
 
 class Bond(StrEnum):
@@ -308,6 +315,10 @@ class PlanEntry:
     needs: tuple[str, ...] = ()
     """Ids of the containers that this one uses, among those of the plan."""
     expected_bytes: int = 0
+    processes: int = 0
+    """How many processes it has."""
+    priority: int = 0
+    """Its own by the label `drainer.priority`, or the highest of those who use it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +332,8 @@ class Plan:
     entries: tuple[PlanEntry, ...] = ()
     routes: tuple[Route, ...] = ROUTES
     """The routes that were considered, the preferred one first."""
+    places: Places = NOT_KNOWN
+    """Where checkpoints are written, as it was when the plan was made."""
 
     @property
     def carried(self) -> tuple[PlanEntry, ...]:

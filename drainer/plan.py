@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from drainer import priority, room
 from drainer.addresses import kept
 from drainer.criu_options import criu_options
 from drainer.model import (
@@ -22,6 +23,7 @@ from drainer.model import (
 )
 from drainer.order import Bonds, all_bonds, waves
 from drainer.rules import notes, refusals, skip_reasons
+from drainer.storage import NOT_KNOWN, Places
 
 Reasons = Mapping[Route, tuple[Finding, ...]]
 """For each route that is considered, why it cannot carry a container; the preferred one first."""
@@ -83,13 +85,15 @@ def make_plan(
     containers: Collection[Container],
     processes: Mapping[str, ProcessFacts],
     routes: Sequence[Route] = ROUTES,
+    places: Places = NOT_KNOWN,
 ) -> Plan:
     """Judge and order the running containers. `processes` is by container id.
 
-    Each is carried on the first of `routes` with nothing against it. A container whose processes
-    are missing is skipped, as it is when they could not be seen. When the host refuses every
-    route, every entry is skipped with the refusals as its reasons. Entries come by wave, then
-    name. Their `needs` may go in a circle; the waves never do. Never raises.
+    Each is carried on the first of `routes` with nothing against it, if there is room in `places`;
+    what is worth most has the first choice. A container whose processes are missing is skipped, as
+    it is when they could not be seen. When the host refuses every route, every entry is skipped
+    with the refusals as its reasons. Entries come by wave, then name. Their `needs` may go in a
+    circle; the waves never do. Never raises.
     """
     known = {container.id: container for container in containers}
     bonds = all_bonds(known.values())
@@ -100,6 +104,13 @@ def make_plan(
     }
     refused = {route: refusals(host, engine, route) for route in routes}
     reasons = _judge(subjects, refused, bonds, wave_of)
+    needs = {i: tuple(dict.fromkeys(provider for provider, _ in bonds[i])) for i in known}
+    priorities = priority.effective({i: priority.own(known[i]) for i in known}, needs, wave_of)
+    worth = sorted(known, key=lambda i: (-priorities[i], -wave_of[i], known[i].name, i))
+    no_room = room.allot(((i, _demands(subjects[i], reasons[i], places)) for i in worth), places)
+    if no_room:
+        subjects |= {i: replace(subjects[i], no_room=lacking) for i, lacking in no_room.items()}
+        reasons = _judge(subjects, refused, bonds, wave_of)
     changing = _changing_addresses(host, known, reasons)
     entries = (
         _entry(
@@ -107,13 +118,32 @@ def make_plan(
             reasons[identity],
             refused,
             wave_of[identity],
-            tuple(dict.fromkeys(provider for provider, _ in bonds[identity])),
+            needs[identity],
+            priorities[identity],
         )
         for identity, subject in subjects.items()
     )
     ordered = sorted(entries, key=lambda e: (e.wave, e.container.name, e.container.id))
     against_all = () if chosen_route(refused) else skipping_reasons(refused)
-    return Plan(host, engine, against_all, tuple(ordered), tuple(routes))
+    return Plan(host, engine, against_all, tuple(ordered), tuple(routes), places)
+
+
+def _demands(subject: Subject, reasons: Reasons, places: Places) -> dict[Route, room.Demand]:
+    """Return what a container takes on each route that can carry it."""
+    facts = subject.processes
+    return {
+        route: room.demand(route, facts.expected_bytes, facts.count, places)
+        for route, found in reasons.items()
+        if not found
+    }
+
+
+def demands(plan: Plan) -> dict[str, room.Demand]:
+    """Return what each container that is carried takes, by its id."""
+    return {
+        e.container.id: room.demand(e.route, e.expected_bytes, e.processes, plan.places)
+        for e in plan.carried
+    }
 
 
 def _changing_addresses(
@@ -131,7 +161,12 @@ def _changing_addresses(
 
 
 def _entry(
-    subject: Subject, reasons: Reasons, refused: Reasons, wave: int, needs: tuple[str, ...]
+    subject: Subject,
+    reasons: Reasons,
+    refused: Reasons,
+    wave: int,
+    needs: tuple[str, ...],
+    worth: int,
 ) -> PlanEntry:
     route = chosen_route(reasons)
     if route is None:
@@ -144,6 +179,8 @@ def _entry(
             wave=wave,
             needs=needs,
             expected_bytes=subject.processes.expected_bytes,
+            processes=subject.processes.count,
+            priority=worth,
         )
     preferred = next(iter(reasons.values()))
     by_runtime = route is Route.RUNTIME
@@ -158,4 +195,6 @@ def _entry(
         wave=wave,
         needs=needs,
         expected_bytes=subject.processes.expected_bytes,
+        processes=subject.processes.count,
+        priority=worth,
     )

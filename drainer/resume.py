@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from drainer.addresses import Number, number
+from drainer.admission import Admission
 from drainer.carriers.base import Carrier, Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
@@ -23,6 +25,7 @@ from drainer.model import Address, Container, EngineFacts, HostFacts, Route
 from drainer.placeholders import AddressKeeper
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import START_TIMEOUT, forget, put_policy_back, release, start_like_docker
+from drainer.room import for_restore
 from drainer.rules import refusals
 from drainer.schedule import run_in_order
 from drainer.store.manifest_file import Record
@@ -139,6 +142,9 @@ class _Worker:
         self._obstacles = obstacles
         self._waiting = waiting_users(record.manifest.entries)
         self._keeper = keeper
+        self._admission = Admission(
+            lambda: host.places(record.manifest.engine, str(record.directory.path)), deadline
+        )
         self._last = False
         self.unsettled: set[str] = set()
         """Ids whose end is open: they are to be looked at again."""
@@ -182,7 +188,7 @@ class _Worker:
             case Step.START_LIKE_DOCKER:
                 self._start_like_docker(entry)
             case Step.RESTORE:
-                self._restore(entry)
+                self._restore_in_turn(entry)
             case Step.CONFIRM if container:
                 self._finish(entry, container)
             case Step.START_COLD if entry.state is State.RESTORING and self._ended_well(entry):
@@ -212,6 +218,17 @@ class _Worker:
         if start_like_docker(self._engine, entry):
             detail = f"{entry.detail}; started after what it uses".lstrip("; ")
             self._on_change(self._record.update(entry.id, detail=detail))
+
+    def _restore_in_turn(self, entry: Entry) -> None:
+        """Restore beside others as far as there is room for containerd's copies."""
+        if entry.route is not Route.ENGINE:
+            self._restore(entry)
+            return
+        with self._admission.of(entry.id, partial(for_restore, entry.route, entry.size)):
+            # Without room even alone it is tried all the same: more is asked for than is needed.
+            if self._deadline.interrupted:
+                raise DrainerError("interrupted before it")
+            self._restore(entry)
 
     def _restore(self, entry: Entry) -> None:
         """Restore from the checkpoint if it may and can be, else start cold."""

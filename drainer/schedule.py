@@ -3,14 +3,20 @@
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
+from heapq import heappop, heappush
+from itertools import count
 
 
 def run_in_order(
-    predecessors: Mapping[str, Iterable[str]], work: Callable[[str], None], parallel: int
+    predecessors: Mapping[str, Iterable[str]],
+    work: Callable[[str], None],
+    parallel: int,
+    urgency: Mapping[str, int] | None = None,
 ) -> None:
     """Call `work(id)` for each key of `predecessors`, at most `parallel` at once.
 
-    An id starts when all its predecessors have returned; predecessors that are no keys are
+    An id starts when all its predecessors have returned; of those that could start, the one of the
+    highest `urgency` does, else the one that could first. Predecessors that are no keys are
     ignored. The graph must have no cycle. The first exception of `work` is raised at the end,
     when everything else has run: one container never stops the others.
     """
@@ -19,10 +25,15 @@ def run_in_order(
     )
     graph.prepare()
     failures: list[BaseException] = []
+    ready: list[tuple[int, int, str]] = []
+    numbers = count()
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="drainer") as pool:
         pending: dict[Future[None], str] = {}
         while graph.is_active():
             for key in graph.get_ready():
+                heappush(ready, (-(urgency or {}).get(key, 0), next(numbers), key))
+            while ready and len(pending) < parallel:
+                key = heappop(ready)[-1]
                 pending[pool.submit(work, key)] = key
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
                 graph.done(pending.pop(future))

@@ -15,6 +15,7 @@ from drainer.addresses import dealt
 from drainer.cli import output
 from drainer.cli.wiring import (
     Settings,
+    extension,
     interrupted_code,
     interruptible,
     remove_placeholders,
@@ -31,6 +32,7 @@ from drainer.manifest import Entry, Manifest, State
 from drainer.model import ROUTES, Plan, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
+from drainer.progress import Progress
 from drainer.release import take_up
 from drainer.resume import ResumeOptions, resume
 from drainer.runtime.base import Runtime
@@ -119,7 +121,8 @@ def common(
 def _plan(settings: Settings) -> Plan:
     found = take_inventory(settings.engine(), settings.host())
     host = replace(found.host, failed_trials=_failed_trials(settings, found))
-    return make_plan(host, found.engine, found.containers, found.processes, settings.routes)
+    places = settings.host().places(found.engine, str(settings.state_dir.absolute()))
+    return make_plan(host, found.engine, found.containers, found.processes, settings.routes, places)
 
 
 def _failed_trials(settings: Settings, found: Inventory) -> tuple[str, ...]:
@@ -216,10 +219,13 @@ def carry_out(
     runtime = settings.runtime(plan.host)
     carriers = settings.carriers(engine, host, runtime, plan.engine, deadline)
 
+    progress = Progress(plan, options.parallel)
+
     def on_change(entry: Entry) -> None:
         output.progress(entry)
-        host.notify(f"drain: {entry.name} {entry.state}")
+        host.notify(progress.see(entry), extension(deadline))
 
+    host.notify(progress.line(), extension(deadline))
     return drain(plan, engine, host, carriers, file, deadline, options, on_change, kept)
 
 
@@ -286,7 +292,7 @@ def bring_back(
 
     def on_change(entry: Entry) -> None:
         output.progress(entry)
-        host.notify(f"resume: {entry.name} {entry.state}")
+        host.notify(f"resume: {entry.name} {entry.state}", extension(deadline))
 
     with ExitStack() as stack:
         keeper = None

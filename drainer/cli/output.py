@@ -11,6 +11,8 @@ from typing import Any
 from drainer.errors import ExitCode
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Finding, Plan, PlanEntry, Verdict
+from drainer.plan import demands
+from drainer.room import Use, side_by_side, uses
 from drainer.status import StatusRow
 from drainer.text import printable, size
 
@@ -73,6 +75,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     return {
         "refusals": [asdict(r) for r in plan.refusals],
         "entries": [_planned_json(e) for e in plan.entries],
+        "room": [asdict(use) for use in uses(demands(plan).values(), plan.places)],
+        "at_once": side_by_side(demands(plan).values(), plan.places),
         "host": asdict(plan.host),
         "engine": asdict(plan.engine),
     }
@@ -93,6 +97,7 @@ def _planned_json(entry: PlanEntry) -> dict[str, Any]:
         "wave": entry.wave,
         "needs": list(entry.needs),
         "expected_bytes": entry.expected_bytes,
+        "priority": entry.priority,
     }
 
 
@@ -101,14 +106,17 @@ def show_plan(plan: Plan) -> None:
     if not plan.entries:
         line("No container is running.")
         return
+    ranked = any(e.priority for e in plan.entries)
+    priority = ("PRIORITY",) if ranked else ()
     show_table(
-        ("CONTAINER", "VERDICT", "ROUTE", "WAVE", "SIZE", "WHY"),
+        ("CONTAINER", "VERDICT", "ROUTE", "WAVE", *priority, "SIZE", "WHY"),
         [
             (
                 e.container.name,
                 e.verdict,
                 e.route if e.verdict is Verdict.CARRY else "-",
                 str(e.wave) if e.verdict is Verdict.CARRY else "-",
+                *((str(e.priority),) if ranked else ()),
                 size(e.expected_bytes) if e.verdict is Verdict.CARRY else "-",
                 _why(e),
             )
@@ -119,6 +127,7 @@ def show_plan(plan: Plan) -> None:
     total = size(sum(e.expected_bytes for e in carried))
     line()
     line(f"{len(carried)} of {len(plan.entries)} running containers would be carried, {total}.")
+    _show_room(plan)
     _explain_routes(plan)
     findings = {f.id: f for e in plan.entries for f in (*e.reasons, *e.notes)}
     if findings:
@@ -126,6 +135,32 @@ def show_plan(plan: Plan) -> None:
         line("What to do about it:")
     for finding in findings.values():
         line(f"  {finding.id}: {finding.advice}")
+
+
+def _show_room(plan: Plan) -> None:
+    """Say where the checkpoints go, and whether they fit side by side."""
+    wanted = demands(plan)
+    found = uses(wanted.values(), plan.places)
+    known = [use for use in found if use.free is not None]
+    if not known:
+        return
+    line()
+    line("Room for their checkpoints:")
+    for use in known:
+        line(f"  {printable(use.path)}: {_use(use)}")
+    at_once = side_by_side(wanted.values(), plan.places)
+    if at_once < len(wanted):
+        line(f"  For more than {at_once} at once there is no room, so they take turns.")
+
+
+def _use(use: Use) -> str:
+    parts = [
+        f"{size(use.lasting)} needed" if use.lasting else "",
+        f"{size(use.passing)} {'more ' if use.lasting else ''}in passing" if use.passing else "",
+        f"{size(use.free or 0)} free",
+    ]
+    where = " (in memory)" if use.in_memory and use.path != "memory" else ""
+    return ", ".join(part for part in parts if part) + where
 
 
 def _explain_routes(plan: Plan) -> None:

@@ -100,6 +100,15 @@ def interrupted_code(deadline: Deadline) -> ExitCode:
     return ExitCode.INTERRUPTED if by_hand else ExitCode.TERMINATED
 
 
+def extension(deadline: Deadline) -> float | None:
+    """Return for how many seconds a unit's time limit may be put off: to the deadline and `GRACE`.
+
+    None without a deadline, and once somebody, such as systemd at that limit, wants an end.
+    """
+    left = deadline.left
+    return None if left is None or deadline.interrupted else left + GRACE
+
+
 @contextmanager
 def interruptible(deadline: Deadline, then: str = "resume") -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP end the run in a safe state instead of at once.

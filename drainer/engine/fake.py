@@ -297,6 +297,21 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
         with self._lock:
             self._scripts.append(_Script(method, container, nth, error, takes_effect, run))
 
+    @property
+    def disk(self) -> int | None:
+        """The size of the disk that takes checkpoints, in bytes; None when it is endless."""
+        return self._daemon.disk
+
+    @disk.setter
+    def disk(self, size: int | None) -> None:
+        with self._lock:
+            self._daemon.disk = size
+
+    def free(self) -> int | None:
+        """Return how many bytes are free on it."""
+        with self._lock:
+            return self._daemon.free()
+
     def memory(self, container: str) -> int:
         """Return what the container has in memory; 0 when it is down."""
         with self._lock:

@@ -81,6 +81,8 @@ class FakeDaemon:
         self.boxes: dict[str, Box] = {}
         self.violations: list[str] = []
         self.files = FakeFiles()
+        self.disk: int | None = None
+        """Bytes that checkpoints may take; None when there is no end to them."""
         self.stand_in = False
         """Whether drainer's stand-in takes the calls that are meant for runc."""
         self._networks = FakeNetworks()
@@ -111,10 +113,22 @@ class FakeDaemon:
                 return box
         raise ContainerGoneError(f"No such container: {reference}")
 
+    def free(self) -> int | None:
+        """Return how many bytes checkpoints may still take, if there is an end to them."""
+        if self.disk is None:
+            return None
+        kinds = (kind for box in self.boxes.values() for kind in (box.dumps, box.checkpoints))
+        return max(0, self.disk - sum(c.size for kind in kinds for c in kind.values()))
+
     def dump(self, reference: str, name: str) -> None:
         """Checkpoint a container by runc and leave it as it is."""
         box = self.find(reference)
         box.require_running()
+        free = self.free()
+        if free is not None and free < box.checkpoint_size:
+            # As CRIU leaves it: what it could still write stays there.
+            box.dumps[name] = FakeCheckpoint(box.memory, box.layer, free, damaged=True)
+            raise EngineError("No space left on device")
         box.dumps[name] = self._checkpoint(box)
 
     def checkpoint(self, reference: str, name: str) -> None:
@@ -134,6 +148,9 @@ class FakeDaemon:
                 f"cannot checkpoint container {reference}: checkpoint with name {name}"
                 f" already exists for container {reference}"
             )
+        free = self.free()
+        if free is not None and free < box.checkpoint_size:
+            raise EngineError("write checkpoint: no space left on device")
         box.checkpoints[name] = self._checkpoint(box)
 
     def _checkpoint(self, box: Box) -> FakeCheckpoint:

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from drainer.evidence import FileNote
 from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+from drainer.storage import Places
 
 
 class Host(Protocol):
@@ -75,8 +76,18 @@ class Host(Protocol):
         One of `reboot`, `poweroff`, `halt`, `kexec`.
         """
 
-    def notify(self, status: str) -> None:
-        """Show a line of progress as the unit's status, where systemd runs us."""
+    def places(self, engine: EngineFacts, state: str) -> Places:
+        """Look how much room there is for checkpoints; `state` is the state directory.
+
+        Never raises: what cannot be found out is left unknown.
+        """
+
+    def notify(self, status: str, extend: float | None = None) -> None:
+        """Show a line of progress as the unit's status, where systemd runs us.
+
+        With `extend`, a unit's time limit that would strike within so many seconds is put off
+        until then.
+        """
 
 
 def checkpoint_directory(engine: EngineFacts, container: str, checkpoint: str) -> str:

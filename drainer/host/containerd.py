@@ -5,13 +5,18 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from drainer.host.procfs import Proc, parse_environment
 
 DEFAULT_SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What systemd gives to services (systemd.exec(5))."""
+
+DEFAULT_ROOT = "/var/lib/containerd"
+DEFAULT_CONFIGURATION = "/etc/containerd/config.toml"
+"""containerd's own defaults (containerd defaults/defaults_unix.go)."""
 
 _CONTAINER_ID = re.compile("[0-9a-f]{64}")
 _COPY_PREFIX = "ctrd-checkpoint"
@@ -57,6 +62,39 @@ def copies_place(proc: Proc) -> tuple[int, str]:
     """
     pid = next(iter(processes(proc)), os.getpid())
     return pid, temporary_directory(environment(proc, pid))
+
+
+def content_place(proc: Proc) -> tuple[int, str]:
+    """Return containerd's pid and its root, in which the content store is, as it sees it itself.
+
+    A root on its command line goes before one in its configuration (containerd
+    cmd/containerd/command/main.go). Without a containerd the pid is that of this process.
+    """
+    pid = next(iter(processes(proc)), None)
+    if pid is None:
+        return os.getpid(), DEFAULT_ROOT
+    words = proc.text(pid, "cmdline").split("\0")
+    configuration = _option(words, "--config", "-c") or DEFAULT_CONFIGURATION
+    root = _option(words, "--root") or _configured_root(proc, pid, configuration)
+    return pid, root or DEFAULT_ROOT
+
+
+def _option(words: Sequence[str], *names: str) -> str:
+    """Find an option's value, given as the next word or behind `=`."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return value if equals else following
+    return ""
+
+
+def _configured_root(proc: Proc, pid: int, configuration: str) -> str:
+    try:
+        with Path(proc.root, str(pid), "root", configuration.lstrip("/")).open("rb") as file:
+            root = tomllib.load(file).get("root", "")
+    except (OSError, ValueError):
+        return ""
+    return root if isinstance(root, str) else ""
 
 
 def remove_copies(proc: Proc, is_copy: Callable[[Path], bool]) -> int:

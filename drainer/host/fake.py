@@ -9,7 +9,8 @@ from pathlib import PurePath
 from drainer.engine.fake import FakeEngine
 from drainer.errors import CheckpointInvalidError, ContainerGoneError
 from drainer.evidence import FileNote
-from drainer.model import Container, HostFacts, ProcessFacts
+from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+from drainer.storage import FileSystem, Places
 
 FACTS = HostFacts(
     boot_id="00000000-0000-4000-8000-000000000001",
@@ -26,7 +27,9 @@ class FakeHost:
     """Implements `drainer.host.base.Host` over a `FakeEngine`. Set its attributes at will.
 
     `process_facts` is by container id; a container without an entry has one process and nothing
-    remarkable. What drainer did is in `flushed`, `removed` (directories) and `statuses`.
+    remarkable. What drainer did is in `flushed`, `removed` (directories), `statuses` and
+    `extensions` (of the unit's time limit). There is one disk, the engine's, unless `other_places`
+    says otherwise; without `FakeEngine.disk` nothing is known of it.
     """
 
     def __init__(self, engine: FakeEngine, facts: HostFacts = FACTS) -> None:
@@ -42,6 +45,11 @@ class FakeHost:
         self.flushed: list[str] = []
         self.removed: list[str] = []
         self.statuses: list[str] = []
+        self.extensions: list[float] = []
+        self.other_places: dict[str, FileSystem] = {}
+        """Places that are not on that disk, by the names of the fields of `Places`."""
+        self.memory: int | None = None
+        """Free bytes of memory."""
         self._lock = threading.Lock()
         self._boots = 1
 
@@ -124,10 +132,19 @@ class FakeHost:
         """Return `shutdown`."""
         return self.shutdown
 
-    def notify(self, status: str) -> None:
-        """Note it in `statuses`."""
+    def places(self, engine: EngineFacts, state: str) -> Places:  # noqa: ARG002 - paths say nothing
+        """Describe the one disk as it is now, and what is elsewhere."""
+        disk = FileSystem("disk", "/", self.engine.disk or 0, self.engine.free())
+        names = ("state", "docker", "temporary", "content")
+        found = {name: self.other_places.get(name, disk) for name in names}
+        return Places(**found, memory=self.memory)
+
+    def notify(self, status: str, extend: float | None = None) -> None:
+        """Note it in `statuses` and `extensions`."""
         with self._lock:
             self.statuses.append(status)
+            if extend is not None:
+                self.extensions.append(extend)
 
 
 def _checkpoint(directory: str) -> tuple[str, str]:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from drainer.errors import CheckpointInvalidError
 from drainer.evidence import FileNote
-from drainer.host import containerd, criu, criu_log, file_notes, images, systemd
+from drainer.host import containerd, criu, criu_log, disks, file_notes, images, systemd
 from drainer.host.proc import process_facts
 from drainer.host.procfs import Proc
 from drainer.host.run import Runner, run
-from drainer.model import Container, HostFacts, ProcessFacts
+from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
 from drainer.runtime import stand_in
+from drainer.storage import Places
 from drainer.text import printable
 
 _CGROUP2_MARK = Path("/sys/fs/cgroup/cgroup.controllers")
@@ -118,6 +119,10 @@ class LinuxHost:
         """Ask systemd."""
         return systemd.shutting_down(self._run)
 
-    def notify(self, status: str) -> None:
+    def places(self, engine: EngineFacts, state: str) -> Places:
+        """Ask the file systems."""
+        return disks.places(self._proc, engine, Path(state))
+
+    def notify(self, status: str, extend: float | None = None) -> None:
         """Tell systemd."""
-        systemd.notify(status)
+        systemd.notify(status, extend=extend)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from drainer.host import proc_files, proc_sockets
+from drainer.host import cgroups, proc_files, proc_sockets
 from drainer.host.proc_files import UsedFile
 from drainer.host.procfs import (
     MountPoint,
@@ -20,13 +20,17 @@ _NAMESPACES = ("cgroup", "ipc", "net", "pid", "time", "user", "uts")
 """Not `mnt`: CRIU dumps a mount namespace made inside of the container."""
 
 _SIZES = ("Pss_Anon", "Pss_Shmem", "SwapPss")
+_RESIDENT = ("RssAnon", "RssShmem", "VmSwap")
+"""The same in /proc/PID/status, where what is shared counts for each process that has it."""
 _REMOTE_KINDS = ("9p", "afs", "ceph", "cifs", "fuse", "glusterfs", "nfs", "smb3")
 _ODD_KINDS = ("autofs", "bpf", "configfs", "debugfs", "overlay", "securityfs", "tracefs")
 _DOCKERS_OWN = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker-init")
 """Bind mounts that docker inspect does not list (moby container/container_unix.go)."""
 
 
-def process_facts(container: Container, proc: Proc | None = None) -> ProcessFacts:
+def process_facts(
+    container: Container, proc: Proc | None = None, groups: Path = cgroups.CGROUPS
+) -> ProcessFacts:
     """Look at the processes of a running container. All facts are empty when it is not there."""
     proc = proc or Proc()
     pids = members(proc, container)
@@ -47,7 +51,7 @@ def process_facts(container: Container, proc: Proc | None = None) -> ProcessFact
     return ProcessFacts(
         count=len(pids),
         seccomp_mode=max(int(s.get("Seccomp", "0")) for s in statuses),
-        expected_bytes=sum(memory(proc.text(pid, "smaps_rollup")) for pid in pids),
+        expected_bytes=_expected_bytes(container, proc, pids, groups),
         tcp_established=sum(
             proc_sockets.count_tcp(proc.text(pid, "net", table), sockets)
             for pid in networks
@@ -69,6 +73,15 @@ def process_facts(container: Container, proc: Proc | None = None) -> ProcessFact
         runtime=runtime.binary,
         runtime_root=runtime.root,
     )
+
+
+def _expected_bytes(container: Container, proc: Proc, pids: Iterable[int], groups: Path) -> int:
+    mapped = sum(
+        memory(proc.text(pid, "smaps_rollup")) or memory(proc.text(pid, "status"), _RESIDENT)
+        for pid in pids
+    )
+    own = control_group(proc.text(container.pid, "cgroup"), container.id)
+    return max(mapped, cgroups.memory(own, groups))
 
 
 def members(proc: Proc, container: Container) -> tuple[int, ...]:
@@ -136,10 +149,10 @@ def nested(proc: Proc, pids: Iterable[int]) -> tuple[str, ...]:
     return tuple(kind for kind in _NAMESPACES if len(distinct(proc, pids, kind)) > 1)
 
 
-def memory(rollup: str) -> int:
-    """Return the bytes that CRIU would dump, from /proc/PID/smaps_rollup."""
-    values = parse_status(rollup)
-    return sum(int(values.get(key, "0 kB").split()[0]) for key in _SIZES) * 1024
+def memory(text: str, keys: Iterable[str] = _SIZES) -> int:
+    """Return the bytes that CRIU would dump, from /proc/PID/smaps_rollup or other `keys`."""
+    values = parse_status(text)
+    return sum(int(values.get(key, "0 kB").split()[0]) for key in keys) * 1024
 
 
 def inner_mounts(mounts: Iterable[MountPoint], given: Iterable[str]) -> tuple[str, ...]:

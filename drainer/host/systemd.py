@@ -47,16 +47,26 @@ def parse_jobs(text: str) -> str:
     return ""
 
 
-def notify(status: str, variables: Mapping[str, str] = os.environ) -> None:
-    """Send a line as the unit's status to systemd, if it listens (sd_notify(3)). Never raises."""
+def notify(
+    status: str, variables: Mapping[str, str] = os.environ, extend: float | None = None
+) -> None:
+    """Send a line as the unit's status to systemd, if it listens (sd_notify(3)). Never raises.
+
+    A time limit that would strike within `extend` seconds is put off until then: in `ExecStop=`
+    that of TimeoutStopSec=. systemd never brings one forward for it (systemd core/service.c
+    service_extend_timeout).
+    """
     address = variables.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     if address.startswith("@"):
         address = "\0" + address[1:]
+    message = f"STATUS={printable(status)}"
+    if extend is not None:
+        message += f"\nEXTEND_TIMEOUT_USEC={max(0, round(extend * 1_000_000))}"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
             channel.settimeout(1.0)
-            channel.sendto(f"STATUS={printable(status)}".encode(), address)
+            channel.sendto(message.encode(), address)
     except OSError:
         return

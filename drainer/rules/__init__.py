@@ -2,7 +2,7 @@
 
 from drainer.model import EngineFacts, Finding, HostFacts, Route, Subject
 from drainer.rules import host as _host
-from drainer.rules import mounts, namespaces, processes, settings
+from drainer.rules import mounts, namespaces, processes, room, settings
 from drainer.rules import notes as _notes
 from drainer.rules.rule import HostRule, Rule, Severity
 
@@ -25,6 +25,7 @@ SKIPS: tuple[Rule, ...] = (
     *mounts.RULES,
     *processes.RULES,
     namespaces.provider_skipped,
+    *room.RULES,
 )
 NOTES: tuple[Rule, ...] = _notes.RULES
 

@@ -1,6 +1,7 @@
 """Notes: what the owner of a container should know though it is carried."""
 
-from drainer.model import Subject
+from drainer import priority
+from drainer.model import LABEL_PRIORITY, Subject
 from drainer.rules.namespaces import has_own_network
 from drainer.rules.rule import Rule, listed, note, shown, when
 
@@ -78,6 +79,20 @@ def cgroup_parent_slice(subject: Subject) -> str | None:
 
 
 @note(
+    "priority_invalid",
+    f"Its label `{LABEL_PRIORITY}` is no whole number from {priority.LOWEST} to "
+    f"{priority.HIGHEST}, and counts as 0.",
+    f"Create it again with such a number (`--label {LABEL_PRIORITY}=10`), or without the label.",
+)
+def priority_invalid(subject: Subject) -> str | None:
+    """See `drainer.priority`; a wrong wish must not cost a container its checkpoint."""
+    value = subject.container.labels.get(LABEL_PRIORITY)
+    if value is None or priority.parse(value) is not None:
+        return None
+    return f'"{shown(value)}"'
+
+
+@note(
     "nested_mounts",
     "Some of its processes have a view of the file system of their own (a mount namespace), "
     "which is saved but was seldom tried.",
@@ -106,6 +121,7 @@ RULES: tuple[Rule, ...] = (
     address_changes,
     net_host,
     paused_by_owner,
+    priority_invalid,
     nested_mounts,
     userns_remap,
 )

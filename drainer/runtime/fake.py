@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drainer.engine.fake import FakeEngine
-from drainer.errors import ContainerGoneError, RuntimeRefusedError
+from drainer.errors import ContainerGoneError, EngineError, RuntimeRefusedError
 from drainer.runtime.base import Order, Place
 
 
@@ -40,7 +40,11 @@ class FakeRuntime:
         with self.engine.runtime_call("dump", container) as daemon:
             if not daemon.find(container).container.running:
                 raise RuntimeRefusedError("CRIU could not checkpoint it: no such process")
-            daemon.dump(container, _name(place))
+            try:
+                daemon.dump(container, _name(place))
+            except EngineError as error:
+                message = f"CRIU could not checkpoint it: {error.message}"
+                raise RuntimeRefusedError(message) from error
 
     def sweep(self) -> frozenset[str]:
         """Forget every order, and that the stand-in is in place."""

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.criu_log import first_error
+from drainer.host.run import Runner, run
 from drainer.runtime import agent, stand_in
+from drainer.runtime.abort import abort
 from drainer.runtime.base import Order, Place
 from drainer.text import printable
 
@@ -24,13 +26,19 @@ class Runc:
     """`drainer.runtime.base.Runtime` with this host's runc."""
 
     def __init__(
-        self, runc: str, stand_in_path: str, search_path: str, orders: Path = stand_in.ORDERS
+        self,
+        runc: str,
+        stand_in_path: str,
+        search_path: str,
+        orders: Path = stand_in.ORDERS,
+        runner: Runner = run,
     ) -> None:
         """Know the real runc, where its stand-in goes (`HostFacts`), and the PATH of both."""
         self._runc = runc
         self._stand_in = stand_in_path
         self._search_path = search_path
         self._orders = orders
+        self._run = runner
 
     def checkpoint(
         self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
@@ -69,8 +77,10 @@ class Runc:
         try:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
-            # Killing it could leave CRIU's own code in the container's processes.
-            raise EngineTimeoutError(f"runc has not ended within {timeout:g} s") from error
+            late = f"its checkpoint was not made within {timeout:.0f} s"
+            if abort(process, place.images, Path(root, container), self._run):
+                raise RuntimeRefusedError(late) from error
+            raise EngineTimeoutError(f"{late}, and runc cannot be ended") from error
         if status:
             cause = first_error(_text(place.work / "dump.log")) or _last_message(place)
             raise RuntimeRefusedError(f"CRIU could not checkpoint it: {printable(cause)}")

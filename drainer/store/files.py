@@ -11,10 +11,14 @@ from drainer.text import printable
 
 DEFAULT_PATH = Path("/var/lib/drainer")
 
+RESERVE_NAME = ".reserve"
+"""A file that is there only to be deleted when the disk is full."""
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ANY_FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -28,6 +32,10 @@ class Os:
     def write(self, fd: int, data: memoryview) -> int:
         """Write some of `data`; return how many bytes."""
         return os.write(fd, data)
+
+    def allocate(self, fd: int, size: int) -> None:
+        """Have the disk keep room for the first `size` bytes of a file."""
+        os.posix_fallocate(fd, 0, size)
 
     def fsync(self, fd: int) -> None:
         """Flush a file to disk."""
@@ -136,9 +144,49 @@ class StateDirectory:
     def write(self, name: str, data: bytes) -> None:
         """Replace a file's content; durable when this returns.
 
-        Raises `DrainerError` with path and errno. The old content is then intact, except that
-        the new one may be in its place if only the last step, flushing the directory, failed.
+        On a full disk the reserve is given up for it. Raises `DrainerError` with path and errno.
+        The old content is then intact, except that the new one may be in its place if only the
+        last step, flushing the directory, failed.
         """
+        try:
+            try:
+                self._replace(name, data)
+            except OSError as error:
+                if error.errno not in _FULL or not self._give_reserve_up():
+                    raise
+                self._replace(name, data)
+        except OSError as error:
+            raise self._failure("cannot be written", error, name) from error
+
+    def keep_reserve(self, size: int) -> None:
+        """Keep so many bytes for a later `write` on a full disk. Never raises: it is a precaution.
+
+        A reserve of another size is replaced.
+        """
+        with suppress(OSError):
+            try:
+                if os.stat(RESERVE_NAME, dir_fd=self.fd, follow_symlinks=False).st_size == size:
+                    return
+            except FileNotFoundError:
+                pass
+            self._discard(RESERVE_NAME)
+            fd = self._calls.open(RESERVE_NAME, _CREATE, self.fd)
+            try:
+                self._calls.allocate(fd, size)
+            except OSError:
+                self._discard(RESERVE_NAME)
+            finally:
+                os.close(fd)
+
+    def _give_reserve_up(self) -> bool:
+        """Delete the reserve; tell whether there was one."""
+        try:
+            self._calls.unlink(RESERVE_NAME, self.fd)
+        except OSError:
+            return False
+        return True
+
+    def _replace(self, name: str, data: bytes) -> None:
         temporary = f".{name}.new"
         try:
             self._discard(temporary)
@@ -149,11 +197,11 @@ class StateDirectory:
                 os.close(fd)
             self._calls.rename(temporary, name, self.fd)
             self._calls.fsync_dir(self.fd)
-        except OSError as error:
+        except OSError:
             # The next write discards it too; what is wrong is said by the first error.
             with suppress(OSError):
                 self._discard(temporary)
-            raise self._failure("cannot be written", error, name) from error
+            raise
 
     def _fill(self, fd: int, data: bytes) -> None:
         rest = memoryview(data)

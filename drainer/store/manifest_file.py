@@ -14,6 +14,10 @@ from drainer.text import printable
 
 MANIFEST_NAME = "manifest.yaml"
 
+GROWTH = 4
+LEAST_RESERVE = 1 << 20
+"""Bytes kept for writing the manifest on a full disk: some times its size, and so many at least."""
+
 
 def utc_now() -> datetime:
     """Return the present time, in UTC."""
@@ -63,6 +67,14 @@ class ManifestFile:
         be read again.
         """
         self._directory.write(MANIFEST_NAME, codec.dump(manifest))
+
+    def keep_reserve(self, manifest: Manifest) -> None:
+        """Have this manifest, grown by what happens, fit onto a disk that is full by then.
+
+        Without it, a container whose kill cannot be recorded would lose its checkpoint.
+        """
+        grown = GROWTH * len(codec.dump(manifest))
+        self._directory.keep_reserve(max(LEAST_RESERVE, grown))
 
 
 class Record:

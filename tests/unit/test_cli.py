@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 
 from drainer import cli
-from drainer.cli.wiring import Settings
+from drainer.cli.wiring import GRACE, Settings, extension
+from drainer.deadline import Deadline
 from drainer.errors import EngineError, ExitCode, StorageError
+from drainer.room import LEAST_KEPT, checkpoint_bytes
+from drainer.storage import FileSystem
 from drainer.store.lock import lock
 from tests.unit.world import World, container_id
 
@@ -249,3 +252,74 @@ def test_the_state_directory_must_be_safe(drainer: Drainer, tmp_path: Path) -> N
     drainer.world.state = tmp_path / "link"
     drainer.world.state.symlink_to(tmp_path)
     assert drainer("status") == ExitCode.NO_PERMISSION
+
+
+def test_a_drain_says_how_far_it_is_and_puts_the_units_limit_off(drainer: Drainer) -> None:
+    for name in ("a", "b"):
+        drainer.world.add(name)
+    assert drainer("drain", "--budget", "100", "--parallel", "1") == ExitCode.OK
+    first, *_, last = drainer.world.host.statuses
+    assert first.startswith("drain: 0 of 2 done, about ")
+    assert last == "drain: 2 of 2 done; b: stopped"
+    extensions = drainer.world.host.extensions
+    assert len(extensions) == len(drainer.world.host.statuses)
+    assert all(GRACE < e <= 100 + GRACE for e in extensions)
+    assert sorted(extensions, reverse=True) == extensions
+
+
+def test_a_resume_puts_its_units_limit_off_too(drainer: Drainer) -> None:
+    drainer.world.add("a")
+    drainer("drain")
+    drainer.world.reboot()
+    assert drainer("resume", "--budget", "100") == ExitCode.OK
+    assert drainer.world.host.extensions
+    assert all(GRACE < e <= 100 + GRACE for e in drainer.world.host.extensions)
+
+
+def test_without_a_budget_no_limit_is_put_off(drainer: Drainer) -> None:
+    drainer.world.add("a")
+    assert drainer("drain") == ExitCode.OK
+    drainer.world.reboot()
+    assert drainer("resume") == ExitCode.OK
+    assert drainer.world.host.statuses
+    assert drainer.world.host.extensions == []
+
+
+def test_once_somebody_wants_an_end_no_limit_is_put_off() -> None:
+    deadline = Deadline(100)
+    assert extension(deadline) == pytest.approx(100 + GRACE, abs=1)
+    deadline.interrupt()
+    assert extension(deadline) is None
+    assert extension(Deadline(0)) == GRACE
+
+
+def test_a_plan_shows_room_turns_and_priorities(drainer: Drainer) -> None:
+    world = drainer.world
+    for name in ("a", "b"):
+        world.add(name, labels={"drainer.priority": "7"} if name == "b" else {})
+    one = checkpoint_bytes(1 << 20)
+    world.engine.disk = 5 * one + LEAST_KEPT
+    world.host.other_places["temporary"] = FileSystem(
+        "0:30", "/\x1btmp", 0, one + LEAST_KEPT, in_memory=True
+    )
+    world.host.memory = 1 << 30
+    assert drainer("plan") == ExitCode.OK
+    assert "PRIORITY" in drainer.out
+    lines = [line for line in drainer.out.splitlines() if line.startswith("  ")]
+    assert "  /: 10.0 MiB needed, 5.0 MiB more in passing, 89.1 MiB free" in lines
+    assert "  /\\x1btmp: 5.0 MiB in passing, 69.0 MiB free (in memory)" in lines
+    assert "  memory: 5.0 MiB in passing, 1.0 GiB free" in lines
+    assert "  For more than 1 at once there is no room, so they take turns." in lines
+    assert drainer("plan", "--json") == ExitCode.OK
+    assert drainer.json["at_once"] == 1
+    assert [use["path"] for use in drainer.json["room"]] == ["/", "/\x1btmp", "memory"]
+    assert [e["priority"] for e in drainer.json["entries"]] == [0, 7]
+
+
+def test_a_plan_without_priorities_and_with_unknown_disks_says_nothing_of_them(
+    drainer: Drainer,
+) -> None:
+    drainer.world.add("a")
+    assert drainer("plan") == ExitCode.OK
+    assert "PRIORITY" not in drainer.out
+    assert "Room" not in drainer.out

@@ -35,3 +35,15 @@ def test_an_interruption_is_not_the_end_of_the_budget() -> None:
     deadline.interrupt()
     assert deadline.interrupted
     assert not deadline.over
+
+
+def test_a_part_of_the_budget_can_be_kept() -> None:
+    clock = Clock()
+    deadline = Deadline(20, clock)
+    assert deadline.limit(300, keep=15) == pytest.approx(5)
+    assert deadline.limit(2, keep=15) == 2
+    assert deadline.left == pytest.approx(20)
+    clock.now += 30
+    assert deadline.left == 0
+    assert Deadline(None, clock).left is None
+    assert Deadline(None, clock).limit(300, keep=15) == 300

@@ -11,17 +11,29 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from drainer.budget import UNDO_SECONDS
 from drainer.cli import doctoring, installing, output
 from drainer.cli.app import ENGINE_WAIT, LOCK_WAIT, app
 from drainer.cli.wiring import GRACE, Settings
 from drainer.doctor import rootfs
 from drainer.doctor.checks import diagnose
+from drainer.drain import LEAST_SECONDS
 from drainer.errors import ExitCode
 from drainer.install import Action, Outcome
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Address, Container, EngineFacts, HostFacts, RestartPolicy
+from drainer.model import (
+    LABEL_ENABLE,
+    LABEL_PRIORITY,
+    Address,
+    Container,
+    EngineFacts,
+    HostFacts,
+    RestartPolicy,
+)
+from drainer.priority import HIGHEST, LOWEST
 from drainer.recover import Step, next_step
 from drainer.rules import NOTES, REFUSALS, SKIPS
+from drainer.runtime.abort import FAIL_SECONDS, KILL_SECONDS
 from drainer.text import size
 from drainer.units import DRAIN_UNIT, RESUME_UNIT, template
 from tests.lab.install import INSTALL
@@ -297,6 +309,20 @@ def test_waits_are_the_documented_ones() -> None:
         assert f"{LOCK_WAIT:g} s for another" in section(read("docs/commands.md"), verb)
     assert f"{ENGINE_WAIT:g} s for Docker" in section(read("docs/commands.md"), "resume")
     assert f"{GRACE:g} seconds" in read("docs/exit-codes.md")
+
+
+def test_labels_and_margins_are_the_documented_ones() -> None:
+    labels = section(read("docs/commands.md"), "Labels")
+    assert first_column(labels) == [LABEL_ENABLE, LABEL_PRIORITY]
+    for text in (labels, section(read("README.md"), "Day to day")):
+        assert f"from {LOWEST} to {HIGHEST}" in " ".join(text.split())
+    assert f"{UNDO_SECONDS:g} seconds to undo" in " ".join(read("docs/commands.md").split())
+    assert f"{UNDO_SECONDS:g} seconds before" in section(read("docs/architecture.md"), "Time")
+    late = section(read("docs/routes.md"), "Dumps that take too long")
+    assert f"after {FAIL_SECONDS:g} seconds" in " ".join(late.split())
+    units = section(read("docs/architecture.md"), "The units")
+    assert f"to {GRACE:g} s after the deadline" in " ".join(units.split())
+    assert FAIL_SECONDS + KILL_SECONDS < UNDO_SECONDS < LEAST_SECONDS
 
 
 def test_the_format_version_is_the_documented_one() -> None:

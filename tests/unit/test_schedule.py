@@ -64,3 +64,11 @@ def test_one_failure_stops_no_other_and_is_raised_at_the_end() -> None:
     with pytest.raises(ValueError, match="bad"):
         run_in_order({"bad": [], "user": ["bad"], "other": []}, work, parallel=1)
     assert sorted(done) == ["other", "user"]
+
+
+def test_of_those_that_could_be_next_the_most_urgent_is() -> None:
+    done: list[str] = []
+    urgency = {"low": -1, "provider": 9, "user": 9, "high": 5}
+    graph: dict[str, list[str]] = {"low": [], "none": [], "high": [], "provider": ["user"]}
+    run_in_order({**graph, "user": [], "last": []}, done.append, 1, urgency)
+    assert done == ["user", "provider", "high", "none", "last", "low"]

@@ -78,7 +78,10 @@ class World:
     def plan(self) -> Plan:
         """Plan a drain, as the command does."""
         found = take_inventory(self.engine, self.host)
-        return make_plan(found.host, found.engine, found.containers, found.processes, self.routes)
+        places = self.host.places(found.engine, str(self.state))
+        return make_plan(
+            found.host, found.engine, found.containers, found.processes, self.routes, places
+        )
 
     def carriers(self, facts: EngineFacts, deadline: Deadline) -> Carriers:
         """Make the carriers of both routes."""

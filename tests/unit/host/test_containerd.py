@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 
 from drainer.host.containerd import (
+    DEFAULT_CONFIGURATION,
+    DEFAULT_ROOT,
     DEFAULT_SEARCH_PATH,
+    content_place,
     processes,
     remove_copies,
     search_path,
@@ -95,3 +98,34 @@ def test_only_roots_own_copies_are_deleted(proc: Proc, tmp_path: Path) -> None:
 
 def test_a_temporary_directory_that_is_not_there_holds_no_copies(proc: Proc) -> None:
     assert remove_copies(proc, lambda _: True) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "configuration", "expected"),
+    [
+        ("containerd", None, DEFAULT_ROOT),
+        ("containerd", 'root = "/srv/c"\n[plugins]\nroot = "/x"\n', "/srv/c"),
+        ("containerd", "root = 5\n", DEFAULT_ROOT),
+        ("containerd", "root =\n", DEFAULT_ROOT),
+        ("containerd", b"\xff", DEFAULT_ROOT),
+        ("containerd --root /own", 'root = "/srv/c"\n', "/own"),
+        ("containerd --root=/own", None, "/own"),
+        ("containerd --config /other.toml", 'root = "/srv/c"\n', DEFAULT_ROOT),
+        ("containerd --config", 'root = "/srv/c"\n', "/srv/c"),
+        ("containerd -c /etc/containerd/config.toml", 'root = "/srv/c"\n', "/srv/c"),
+    ],
+)
+def test_the_content_store_is_below_containerds_root(
+    proc: Proc, command: str, configuration: str | bytes | None, expected: str
+) -> None:
+    (proc.root / "300" / "cmdline").write_text(command.replace(" ", "\0") + "\0")
+    if configuration is not None:
+        file = proc.root / "300" / "root" / DEFAULT_CONFIGURATION[1:]
+        file.parent.mkdir(parents=True)
+        content = configuration if isinstance(configuration, bytes) else configuration.encode()
+        file.write_bytes(content)
+    assert content_place(proc) == (300, expected)
+
+
+def test_without_containerd_its_root_is_the_default(tmp_path: Path) -> None:
+    assert content_place(Proc(tmp_path)) == (os.getpid(), DEFAULT_ROOT)

@@ -1,10 +1,15 @@
+from pathlib import Path
+
 import pytest
 
 from drainer.engine.fake import FakeEngine
-from drainer.errors import CheckpointInvalidError
+from drainer.errors import CheckpointInvalidError, EngineError, RuntimeRefusedError
 from drainer.host.base import Host, checkpoint_directory
 from drainer.host.fake import FakeHost
 from drainer.model import Container, ProcessFacts
+from drainer.runtime.base import Place
+from drainer.runtime.fake import FakeRuntime
+from drainer.storage import FileSystem
 
 
 @pytest.fixture
@@ -55,3 +60,38 @@ def test_what_was_done_is_noted(engine: FakeEngine) -> None:
     host.notify("half")
     assert host.remove_restore_copy("/d") == 1
     assert (host.flushed, host.statuses, host.removed) == (["/d"], ["half"], ["/d"])
+
+
+def test_there_is_one_disk_which_checkpoints_fill(engine: FakeEngine) -> None:
+    host = FakeHost(engine)
+    runtime = FakeRuntime(engine)
+    web = engine.add(Container(id="a" * 64, name="web"), checkpoint_size=10)
+    assert host.places(engine.facts(), "/s").docker.free is None
+    engine.disk = 25
+    engine.create_checkpoint(web.id, "first", 1)
+    place = Place(Path("/s/checkpoints/second", web.id))
+    runtime.checkpoint(web.id, "", place, (), 1)
+    found = host.places(engine.facts(), "/s")
+    assert (found.state, found.temporary) == (found.docker, found.content)
+    assert (found.docker.size, found.docker.free, found.memory) == (25, 5, None)
+    with pytest.raises(EngineError, match="no space left"):
+        engine.create_checkpoint(web.id, "third", 1)
+    assert engine.checkpoints(web.id) == ("first",)
+    other = Place(Path("/s/checkpoints/third", web.id))
+    with pytest.raises(RuntimeRefusedError, match="No space left"):
+        runtime.checkpoint(web.id, "", other, (), 1)
+    assert engine.free() == 0
+    assert engine.is_damaged(web.id, "third")
+    runtime.delete(other)
+    assert engine.free() == 5
+    host.other_places["temporary"] = FileSystem("0:30", "/tmp", 9, 9, in_memory=True)
+    host.memory = 7
+    found = host.places(engine.facts(), "/s")
+    assert (found.temporary.free, found.content.free, found.memory) == (9, 5, 7)
+
+
+def test_extensions_of_the_time_limit_are_noted(engine: FakeEngine) -> None:
+    host = FakeHost(engine)
+    host.notify("one")
+    host.notify("two", 5.0)
+    assert (host.statuses, host.extensions) == (["one", "two"], [5.0])

@@ -308,3 +308,24 @@ def test_a_nested_namespace_of_a_real_process() -> None:
 def test_a_process_under_a_tracer_is_traced() -> None:
     code = "import ctypes; assert ctypes.CDLL(None).ptrace(0, 0, 0, 0) == 0"
     assert facts_of(code).traced
+
+
+def test_what_is_kept_in_a_tmpfs_counts_too(tree: Tree, tmp_path: Path) -> None:
+    tree.process(50, 1, smaps_rollup="Rss: 9 kB\nPss_Anon: 4 kB\n", status="Seccomp: 0\n")
+    groups = tmp_path / "groups"
+    group = groups / f"system.slice/docker-{ID}.scope"
+    group.mkdir(parents=True)
+    (group / "memory.stat").write_text("anon 1000\nshmem 0\n")
+    assert process_facts(container(50), Proc(tree.root), groups).expected_bytes == 4096
+    (group / "memory.stat").write_text("anon 4000\nshmem 1000\n")
+    assert process_facts(container(50), Proc(tree.root), groups).expected_bytes == 5000
+
+
+def test_without_its_rollup_a_process_is_as_large_as_its_status_says(
+    tree: Tree, tmp_path: Path
+) -> None:
+    status = "Seccomp: 0\nRssAnon:\t 4 kB\nRssFile: 90 kB\nRssShmem: 2 kB\nVmSwap: 1 kB\n"
+    tree.process(50, 1, status=status)
+    tree.process(51, 50, status=status, smaps_rollup="Pss_Anon: 3 kB\n")
+    facts = process_facts(container(50), Proc(tree.root), tmp_path / "none")
+    assert facts.expected_bytes == 10 * 1024

@@ -62,3 +62,15 @@ def test_a_status_reaches_systemd_as_one_line(tmp_path: Path, abstract: bool) ->
 )
 def test_a_status_that_nobody_wants_is_no_error(address: str) -> None:
     notify("hello", {"NOTIFY_SOCKET": address} if address else {})
+
+
+@pytest.mark.parametrize(
+    ("extend", "line"), [(585.5, "585500000"), (0.0, "0"), (-3.0, "0"), (1e-9, "0")]
+)
+def test_a_time_limit_can_be_put_off(tmp_path: Path, extend: float, line: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"{tmp_path}/s")
+        listener.settimeout(5)
+        notify("web\n", {"NOTIFY_SOCKET": f"{tmp_path}/s"}, extend)
+        expected = f"STATUS=web\\n\nEXTEND_TIMEOUT_USEC={line}"
+        assert listener.recv(4096).decode() == expected

@@ -12,6 +12,7 @@ from drainer.model import (
     Mount,
     ProcessFacts,
     Provider,
+    Route,
     Subject,
 )
 
@@ -47,6 +48,7 @@ class Given:
     engine: Facts = field(default_factory=dict)
     providers: tuple[Provider, ...] = ()
     changing_addresses: tuple[str, ...] = ()
+    no_room: dict[Route, str] = field(default_factory=dict)
 
     def subject(self) -> Subject:
         return Subject(
@@ -56,6 +58,7 @@ class Given:
             replace(ENGINE, **self.engine),
             self.providers,
             self.changing_addresses,
+            self.no_room,
         )
 
 
@@ -103,6 +106,14 @@ def _using(bond: Bond, *, eligible: bool) -> Given:
 
 def _changing(*sentences: str, mode: str = "bridge") -> Given:
     return Given(container={"network_mode": mode}, changing_addresses=sentences)
+
+
+def _worth(value: str) -> Given:
+    return with_(labels={"drainer.priority": value})
+
+
+def _full(route: Route) -> Given:
+    return Given(no_room={route: "/: 1.0 GiB needed, 3 B available"})
 
 
 def _slice(parent: str, driver: str = "systemd") -> Given:
@@ -341,6 +352,8 @@ SKIP_CASES = {
             _using(Bond.COMPOSE, eligible=False),
         ],
     ),
+    "no_room_engine": Cases([_full(Route.ENGINE)], [_full(Route.RUNTIME), Given()]),
+    "no_room_runtime": Cases([_full(Route.RUNTIME)], [_full(Route.ENGINE), Given()]),
 }
 
 NOTE_CASES = {
@@ -356,6 +369,10 @@ NOTE_CASES = {
     ),
     "net_host": Cases([with_(network_mode="host")], [Given()]),
     "paused_by_owner": Cases([with_(paused=True)], [Given()]),
+    "priority_invalid": Cases(
+        [_worth(v) for v in ("", "high", "1.5", "1001", "-1001", "1e3", "٣", "0x1", "9" * 5000)],
+        [Given(), *(_worth(v) for v in ("0", "-1000", "1000", "+7", " 12 ", "007"))],
+    ),
     "nested_mounts": Cases(
         [doing(nested_namespaces=("mnt",))], [doing(nested_namespaces=("net",))]
     ),

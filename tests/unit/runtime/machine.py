@@ -79,6 +79,17 @@ for option, name, text in (
     if text is not None:
         with open(os.path.join(value(option), name) if name else value(option), "w") as file:
             file.write(text)
+if "child" in plan:
+    import subprocess
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with open(here + "/child", "w") as file:
+        file.write(str(child.pid))
+if "files" in plan:
+    # As CRIU: it holds the directory open, and fails when it cannot make its next file.
+    images = os.open(value("--image-path"), os.O_DIRECTORY)
+    for number in range(600):
+        time.sleep(0.01)
+        os.close(os.open("core-%d.img" % number, os.O_WRONLY | os.O_CREAT, dir_fd=images))
 time.sleep(plan.get("sleep", 0))
 open(here + "/ended", "w").close()
 sys.exit(plan.get("status", 0))

@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 from pathlib import Path
@@ -5,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
+from drainer.runtime import abort
 from drainer.runtime.base import Order, Place, Runtime
 from drainer.runtime.runc import Runc
-from tests.unit.runtime.machine import ID, OTHER, Machine, until
+from tests.unit.runtime.machine import ID, OTHER, Machine, alive, until
 
 CRIU_LOG = """\
 (00.000051) Version: 4.1.1 (gitid 0)
@@ -104,13 +106,46 @@ def test_a_runc_that_is_gone_is_a_refusal(machine: Machine) -> None:
         checkpoint(machine)
 
 
-def test_a_checkpoint_that_takes_too_long_goes_on(machine: Machine) -> None:
-    machine.plan(sleep=0.6)
-    with (
-        pytest.warns(ResourceWarning, match="still running"),
-        pytest.raises(EngineTimeoutError, match=r"0\.1 s"),
-    ):
-        checkpoint(machine, timeout=0.1)
+def test_a_checkpoint_that_takes_too_long_fails_by_itself(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _signal: killed.append(pid))
+    machine.plan(files=True)
+    with pytest.raises(RuntimeRefusedError, match="not made within 1 s"):
+        checkpoint(machine, timeout=0.6)
+    assert not (machine.here / "ended").exists()
+    assert not machine.place.images.exists()
+    assert killed == []
+
+
+def test_a_checkpoint_that_does_not_notice_is_killed_with_its_children(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(abort, "FAIL_SECONDS", 0.2)
+    machine.plan(child=True, sleep=60)
+    with pytest.raises(RuntimeRefusedError):
+        checkpoint(machine, timeout=1)
+    child = int((machine.here / "child").read_text())
+    until(lambda: not alive(child))
+    assert not (machine.here / "ended").exists()
+
+
+def test_a_runc_that_cannot_be_ended_goes_on(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("FAIL_SECONDS", "KILL_SECONDS"):
+        monkeypatch.setattr(abort, name, 0.1)
+    monkeypatch.setattr(os, "killpg", lambda *_: None)
+    machine.plan(sleep=3)
+
+    def give_up() -> None:
+        with pytest.raises(EngineTimeoutError, match="cannot be ended"):
+            checkpoint(machine, timeout=0.1)
+        gc.collect()
+
+    with pytest.warns(ResourceWarning, match="still running"):
+        give_up()
     assert not (machine.here / "ended").exists()
     until((machine.here / "ended").exists)
 

@@ -222,3 +222,62 @@ def test_a_failure_at_any_call_leaves_old_or_new_whole(tmp_path: Path, at: int, 
     assert before.read("m", 10) == (b"12345" if at == 7 else b"old")
     assert [p.name for p in path.iterdir()] == ["m"]
     before.close()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("at", range(1, 8))
+def test_on_a_full_disk_the_reserve_makes_room_once(tmp_path: Path, at: int, code: int) -> None:
+    path = tmp_path / "state"
+    before = StateDirectory(path, uid=UID)
+    before.write("m", b"old")
+    before.keep_reserve(5000)
+    assert (path / ".reserve").stat().st_blocks * 512 >= 5000
+    directory = StateDirectory(path, uid=UID, calls=FailingOs(at, code))
+    directory.write("m", b"12345")
+    directory.close()
+    assert before.read("m", 10) == b"12345"
+    assert [p.name for p in path.iterdir()] == ["m"]
+    before.close()
+
+
+def test_the_reserve_is_for_a_full_disk_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    directory = StateDirectory(path, uid=UID, calls=FailingOs(3, errno.EIO))
+    (path / ".reserve").touch()
+    with pytest.raises(DrainerError, match="EIO"):
+        directory.write("m", b"12345")
+    assert (path / ".reserve").exists()
+    directory.close()
+
+
+def test_a_reserve_is_made_anew_only_in_another_size(directory: StateDirectory) -> None:
+    directory.keep_reserve(5000)
+    reserve = directory.path / ".reserve"
+    first = reserve.stat()
+    assert (first.st_size, first.st_mode & 0o777) == (5000, 0o600)
+    directory.keep_reserve(5000)
+    assert reserve.stat().st_ino == first.st_ino
+    directory.keep_reserve(9000)
+    assert reserve.stat().st_size == 9000
+
+
+def test_a_reserve_that_does_not_fit_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: Os, _fd: int, _size: int) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(Os, "allocate", full)
+    directory = StateDirectory(tmp_path / "state", uid=UID)
+    directory.keep_reserve(5000)
+    assert list(directory.path.iterdir()) == []
+    directory.close()
+
+
+def test_a_reserve_never_goes_through_a_link(directory: StateDirectory, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"untouched")
+    (directory.path / ".reserve").symlink_to(victim)
+    directory.keep_reserve(5000)
+    assert victim.read_bytes() == b"untouched"
+    assert (directory.path / ".reserve").lstat().st_size == 5000

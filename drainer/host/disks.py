@@ -1,0 +1,63 @@
+"""How much room there is on the file systems that take checkpoints."""
+
+import os
+from pathlib import Path
+
+from drainer.host import containerd
+from drainer.host.procfs import Proc, parse_mountinfo, parse_status
+from drainer.model import EngineFacts
+from drainer.storage import FileSystem, Places
+
+_IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+
+
+def places(proc: Proc, engine: EngineFacts, state: Path) -> Places:
+    """Look at every place that a checkpoint takes room in. Never raises, and makes nothing.
+
+    containerd's places are looked at with containerd's eyes, as its unit may have a private /tmp.
+    """
+    temporary_pid, temporary = containerd.copies_place(proc)
+    content_pid, content = containerd.content_place(proc)
+    return Places(
+        state=file_system(proc, os.getpid(), state, str(state)),
+        docker=file_system(proc, os.getpid(), Path(engine.root_dir), engine.root_dir),
+        temporary=file_system(
+            proc, temporary_pid, _inside(proc, temporary_pid, temporary), temporary
+        ),
+        content=file_system(proc, content_pid, _inside(proc, content_pid, content), content),
+        memory=free_memory(proc.text("meminfo")),
+    )
+
+
+def file_system(proc: Proc, pid: int, path: Path, shown: str) -> FileSystem:
+    """Describe the file system of a path, or of the nearest directory above it that is there.
+
+    `pid` is a process in whose mount namespace it is.
+    """
+    try:
+        present = next(p for p in (path, *path.parents) if p.exists())
+        device, system = present.stat().st_dev, os.statvfs(present)
+    except (OSError, ValueError, StopIteration):
+        return FileSystem(path=shown)
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = parse_mountinfo(proc.text(pid, "mountinfo"))
+    kind = next((mount.kind for mount in mounts if mount.device == number), "")
+    return FileSystem(
+        number,
+        shown,
+        size=system.f_blocks * system.f_frsize,
+        free=system.f_bavail * system.f_frsize,
+        # Some, such as btrfs, make them as they are needed, and count none.
+        inodes=system.f_favail if system.f_files else None,
+        in_memory=kind in _IN_MEMORY,
+    )
+
+
+def free_memory(text: str) -> int | None:
+    """Read /proc/meminfo (proc_meminfo(5)): bytes that can be used without swapping."""
+    words = parse_status(text).get("MemAvailable", "").split()
+    return int(words[0]) * 1024 if words and words[0].isdecimal() else None
+
+
+def _inside(proc: Proc, pid: int, path: str) -> Path:
+    return Path(proc.root, str(pid), "root", path.lstrip("/"))
