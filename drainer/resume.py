@@ -319,7 +319,7 @@ class _Worker:
         self._carrier(entry).tidy(entry)
         try:
             with self._turn(entry):
-                self._engine.start(entry.id, START_TIMEOUT)
+                self._start(entry)
         except (EngineTimeoutError, EngineUnavailableError):
             raise
         except DrainerError as error:
@@ -329,6 +329,16 @@ class _Worker:
         else:
             put_policy_back(self._engine, entry)
             self._end_cold(entry, why)
+
+    def _start(self, entry: Entry) -> None:
+        """Start it, and once more if that is refused: what failed before may still be tidied up."""
+        try:
+            self._engine.start(entry.id, START_TIMEOUT)
+        except (EngineTimeoutError, EngineUnavailableError, ContainerGoneError):
+            raise
+        except DrainerError:
+            self._deadline.sleep(RESTORE_POLL)
+            self._engine.start(entry.id, START_TIMEOUT)
 
     def _end_cold(self, entry: Entry, why: str) -> None:
         self._end(entry, State.STARTED_COLD, why, checkpoint_state=CheckpointState.UNUSABLE)

@@ -33,7 +33,9 @@ POLL = 0.005
 """Seconds between two looks at a file that another process writes."""
 
 STOP_PATIENCE = 30.0
-"""Seconds that `kill` and `delete` wait for a restore that was told to give up."""
+"""Seconds that a restore has that was told to give up."""
+STATUS_PATIENCE = 1.0
+"""Seconds from the end of `runc restore` to the note of its status."""
 
 
 VALUED = frozenset({"--root", "--log", "--log-format", "--criu", "--rootless"})
@@ -212,18 +214,31 @@ def _tell(directory: Path, word: str) -> None:
 
 def stop(directory: Path, call: Call) -> int:
     """End a restore that is still under way, then do what runc was told."""
-    if (directory / "taken.json").exists() and not got(directory / "status"):
-        end = time.monotonic() + STOP_PATIENCE
-        while not got(directory / "status") and time.monotonic() < end:
-            _tell(directory, "no")  # again and again: the hook may be yet to come
-            time.sleep(POLL)
-        if not got(directory / "status"):
-            give_up(directory)
+    if (directory / "taken.json").exists():
+        end(directory, STOP_PATIENCE)
     return call.hand_on()
+
+
+def end(directory: Path, patience: float) -> bool:
+    """End a restore that was begun; tell whether it had to be killed.
+
+    Told by its hook, runc undoes what it has done. `patience` is in seconds.
+    """
+    last = time.monotonic() + patience
+    while not got(directory / "status"):
+        if got(directory / "restore.pid") and not _of(directory, "restore.pid", "cmdline"):
+            last = min(last, time.monotonic() + STATUS_PATIENCE)
+        if time.monotonic() >= last:
+            give_up(directory)
+            return True
+        _tell(directory, "no")  # again and again: the hook may be yet to come
+        time.sleep(POLL)
+    return False
 
 
 def give_up(directory: Path) -> None:
     """Kill a restore that does not end, and what it has made of the container."""
+    _tell(directory, "no")  # the hook outlives it
     for pid in (_of(directory, "restore.pid", "cmdline"), _of(directory, "pid", "cgroup")):
         if pid:
             try:

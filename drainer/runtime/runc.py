@@ -19,6 +19,7 @@ from drainer.text import printable
 FLAGS = ("file-locks", "tcp-established", "ext-unix-sk", "link-remap")
 """Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
 
+DELETE_SECONDS = 30.0
 _LOG_LIMIT = 4 << 20
 
 
@@ -163,12 +164,20 @@ class Runc:
         reached = (directory / "taken.json").exists()
         if stand_in.under_way(directory):
             # It would go on beside a cold start, and nobody would know its pids any more.
-            with suppress(OSError, ValueError):
-                agent.give_up(directory)
+            self._end(directory, root)
         shutil.rmtree(directory, ignore_errors=True)
         if not reached:
             _open_gate(container, root)
         return reached
+
+    def _end(self, directory: Path, root: str) -> None:
+        """End a restore under way, and see that its container can be created again."""
+        patience = agent.STOP_PATIENCE if stand_in.held(directory) else 0
+        with suppress(OSError, ValueError):
+            if agent.end(directory, patience) and self._runc and root:
+                # Killed, runc has left its state of the container, and that forbids another.
+                command = [self._runc, "--root", root, "delete", "--force", directory.name]
+                self._run(command, DELETE_SECONDS)
 
     def restore_error(self, place: Place) -> str:
         """Read from CRIU's log why a restore failed."""

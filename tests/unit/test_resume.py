@@ -262,7 +262,7 @@ def test_another_architecture_or_cgroup_version_is_found_before_the_first_restor
 def test_a_cold_start_that_docker_refuses_puts_the_policy_back(world: World) -> None:
     world.add("web", "always")
     world.drain()
-    for nth in (1, 2):
+    for nth in (1, 2, 3):
         world.engine.script("start", nth=nth, error=EngineError("port is already allocated"))
     entry = entry_of(world.resume(), "web")
     assert entry.state is State.LEFT
@@ -335,3 +335,12 @@ def test_after_a_reboot_nothing_tells_that_an_ordered_restore_was_not_begun(
     by_runtime.power_cut()
     assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
     by_runtime.check_promise()
+
+
+def test_a_cold_start_that_is_refused_once_is_tried_again(world: World) -> None:
+    world.add("web", "always")
+    world.drain()
+    for nth in (1, 2):
+        world.engine.script("start", nth=nth, error=EngineError("a remnant is in the way"))
+    assert entry_of(world.resume(), "web").state is State.STARTED_COLD
+    world.check_promise()

@@ -374,6 +374,31 @@ def test_a_restore_under_way_is_ended_with_its_order(machine: Machine) -> None:
     start.kill()
 
 
+def test_a_restore_that_the_engine_has_left_held_is_undone_by_runc_itself(
+    machine: Machine,
+) -> None:
+    machine.lay_out(60)
+    assert machine.create() == 0
+    begin = time.monotonic()
+    assert machine.runc.take_back(ID, str(machine.root))
+    assert time.monotonic() - begin < 10
+    assert (machine.here / "hook-failed").exists()
+    assert machine.verbs == ["restore"]
+
+
+def test_what_a_killed_restore_has_left_of_the_container_s_state_is_removed(
+    machine: Machine,
+) -> None:
+    machine.lay_out(20)
+    machine.plan(after=60)
+    assert machine.create() == 0
+    start = machine.begin("start")
+    until((machine.order / "started").exists)
+    assert machine.runc.take_back(ID, str(machine.root))
+    start.kill()
+    assert machine.calls[-1] == ["--root", str(machine.root), "delete", "--force", ID]
+
+
 def test_a_pid_that_is_another_process_by_now_is_left_alone(machine: Machine) -> None:
     machine.order.mkdir()
     (machine.order / "taken.json").write_text("{}")
