@@ -325,6 +325,7 @@ class FakeEngine(FakePlaceholders, FakeTrials):
             yield self._daemon
 
     def _come_up(self) -> None:
+        self._daemon.forget_orders()
         self._daemon.boot()
         self.down = False
         self.boots += 1

@@ -199,6 +199,13 @@ class FakeDaemon:
         for box in self._running():
             self.die(box, _POWER_LOST)
 
+    def forget_orders(self) -> None:
+        """Forget what /run held; a stand-in that is left finds nothing there and goes away."""
+        self.stand_in = False
+        for box in self.boxes.values():
+            box.order = ""
+            box.reached = False
+
     def boot(self) -> None:
         """Start what the restart policies want, cold (moby daemon/daemon.go restore).
 

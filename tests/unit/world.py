@@ -7,9 +7,10 @@ from pathlib import Path
 from drainer.carriers.base import Carriers
 from drainer.carriers.engine import EngineCarrier
 from drainer.carriers.runtime import RuntimeCarrier
+from drainer.cli.wiring import remove_placeholders
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, settle
-from drainer.engine.fake import FakeEngine
+from drainer.engine.fake import Call, FakeEngine
 from drainer.host.fake import FakeHost
 from drainer.inventory import take_inventory
 from drainer.manifest import Entry, Manifest
@@ -18,12 +19,35 @@ from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
 from drainer.resume import ResumeOptions, resume
 from drainer.runtime.fake import FakeRuntime
-from drainer.store.files import StateDirectory
+from drainer.store.files import Os, StateDirectory
 from drainer.store.manifest_file import ManifestFile, Record
 
 
 class Killed(BaseException):
     """The drainer process is no more."""
+
+
+class QuickOs(Os):
+    """Flushes nothing: here a process dies and a machine does, but never the page cache."""
+
+    def fsync(self, fd: int) -> None:
+        pass
+
+    def fsync_dir(self, dir_fd: int) -> None:
+        pass
+
+
+class Manifests(ManifestFile):
+    """The manifest of a process that may be killed at a write, or have a disk that fails it."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(StateDirectory(world.state, calls=QuickOs()))
+        self._world = world
+
+    def write(self, manifest: Manifest) -> None:
+        self._world.instant("before a write")
+        super().write(manifest)
+        self._world.instant("after a write")
 
 
 def container_id(name: str) -> str:
@@ -42,23 +66,46 @@ class World:
     seen: list[Entry] = field(default_factory=list)
 
     dead: bool = False
-    """Whether the drainer process was killed: then it calls nothing any more."""
+    """Whether the drainer process was killed: then it calls and writes nothing any more."""
+    at_instant: Callable[[str], None] = lambda _what: None
+    """Called before each call of drainer's, and before and after each write of its manifest.
+
+    The instant after the effect of a call is the one before what follows it.
+    """
 
     def __post_init__(self) -> None:
-        self.engine = FakeEngine(delay=self._live)
+        self.engine = FakeEngine(delay=self._before_call)
         self.host = FakeHost(self.engine)
         self.runtime = FakeRuntime(self.engine)
-        self.file = ManifestFile(StateDirectory(self.state))
+        self.file: ManifestFile = Manifests(self)
         self.originals: dict[str, RestartPolicy] = {}
 
-    def _live(self, _call: object) -> None:
+    def instant(self, what: str) -> None:
+        """Let happen what is to happen at this instant; raises `Killed` in a dead process."""
+        if not self.dead:
+            self.at_instant(what)
         if self.dead:
             raise Killed
+
+    def _before_call(self, call: Call) -> None:
+        self.instant(call.method)
+
+    def kill_at(self, number: int) -> None:
+        """Let the process die at the `number`th instant from now."""
+        left = number
+
+        def count(_what: str) -> None:
+            nonlocal left
+            left -= 1
+            self.dead = self.dead or left == 0
+
+        self.at_instant = count
 
     def live_again(self) -> None:
         """Let the next drainer process begin, on the same state directory."""
         self.dead = False
-        self.file = ManifestFile(StateDirectory(self.state))
+        self.at_instant = lambda _what: None
+        self.file = Manifests(self)
 
     def add(self, name: str, policy: str = "no", **fields: object) -> Container:
         """Run a container and let it work a while."""
@@ -86,6 +133,7 @@ class World:
 
     def drain(self, on_change: Callable[[Entry], None] | None = None) -> Manifest:
         """Drain, as the command does, carrying on from an unfinished drain."""
+        self.runtime.sweep()
         kept: tuple[Entry, ...] = ()
         if self.file.exists and (old := self.file.read()).pending:
             carriers = self.carriers(old.engine, Deadline(None))
@@ -115,9 +163,11 @@ class World:
         self.host.reboot()
 
     def resume(self) -> Manifest:
-        """Resume, as the command does; nothing happens to a manifest that is finished."""
+        """Resume, as the command does; a manifest that is finished is left as it is."""
+        self.runtime.sweep()
         manifest = self.file.read()
         if not manifest.pending:
+            remove_placeholders(self.engine, lambda: self.runtime)
             return manifest
         deadline = Deadline(self.budget)
         record = Record(self.file, manifest)
@@ -125,22 +175,23 @@ class World:
             self.engine,
             self.runtime.lay_out_placeholder,
             self.runtime.forget_placeholder,
-            manifest.entries,
+            [e for e in manifest.entries if not e.state.ended],
         )
         with self.runtime.window():
-            keeper.prepare()
-            result = resume(
-                record,
-                self.engine,
-                self.host,
-                self.carriers(manifest.engine, deadline),
-                deadline,
-                ResumeOptions(parallel=self.parallel, container_timeout=0.0),
-                self.seen.append,
-                keeper=keeper,
-            )
-            keeper.finish()
-            return result
+            try:
+                keeper.prepare()
+                return resume(
+                    record,
+                    self.engine,
+                    self.host,
+                    self.carriers(manifest.engine, deadline),
+                    deadline,
+                    ResumeOptions(parallel=self.parallel, container_timeout=0.0),
+                    self.seen.append,
+                    keeper=keeper,
+                )
+            finally:
+                keeper.finish()
 
     def now(self, name: str) -> Container:
         """Inspect a container without that counting as a call of drainer's."""
