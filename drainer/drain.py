@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -11,7 +12,8 @@ from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Container, Plan, PlanEntry, RestartPolicy, Verdict
+from drainer.model import Bond, Container, Plan, PlanEntry, RestartPolicy, Verdict
+from drainer.order import waves
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import forget, release
 from drainer.schedule import run_in_order
@@ -50,6 +52,10 @@ def settle(engine: Engine, record: Record, carriers: Carriers) -> tuple[Entry, .
     kept: list[Entry] = []
     for entry in record.manifest.entries:
         if entry.state.ended:
+            if entry.state is State.RESTORED and entry.checkpoint_state is CheckpointState.COMPLETE:
+                # A resume ended before it came to that, and the next manifest tells nothing of it.
+                with suppress(DrainerError):
+                    carriers[entry.route].delete(entry)
             continue
         try:
             container = engine.inspect(entry.id)
@@ -77,13 +83,18 @@ def new_manifest(plan: Plan, kept: tuple[Entry, ...], trigger: str, now: datetim
     planned = [_entry(e, drain_id) for e in plan.entries if e.container.id not in unfinished]
     needs = {e.id: e.needs for e in kept}
     new = {e.id: replace(e, needs=_united(e.needs, needs.get(e.id, ()))) for e in planned}
+    entries = (*(e for e in kept if e.id not in new), *new.values())
+    if kept:
+        # Each drain ordered its own: one that still waits may use one that is drained again.
+        wave_of = waves({e.id: [(need, Bond.NETWORK) for need in e.needs] for e in entries})
+        entries = tuple(replace(e, wave=wave_of[e.id]) for e in entries)
     return Manifest(
         drain_id=drain_id,
         created=now.astimezone(UTC).isoformat(timespec="seconds"),
         trigger=trigger,
         host=plan.host,
         engine=plan.engine,
-        entries=(*(e for e in kept if e.id not in new), *new.values()),
+        entries=entries,
     )
 
 

@@ -1,8 +1,10 @@
 """A whole host in memory: drain it, reboot it, resume it, and hold drainer to its promise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import ClassVar
 
 from drainer.carriers.base import Carriers
 from drainer.carriers.engine import EngineCarrier
@@ -13,7 +15,7 @@ from drainer.drain import DrainOptions, drain, settle
 from drainer.engine.fake import Call, FakeEngine
 from drainer.host.fake import FakeHost
 from drainer.inventory import take_inventory
-from drainer.manifest import Entry, Manifest
+from drainer.manifest import CheckpointState, Entry, Manifest
 from drainer.model import ROUTES, Container, EngineFacts, Plan, RestartPolicy, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
@@ -25,6 +27,18 @@ from drainer.store.manifest_file import ManifestFile, Record
 
 class Killed(BaseException):
     """The drainer process is no more."""
+
+
+class Clock(datetime):
+    """A clock by which no two drains begin in the same second."""
+
+    ticks: ClassVar[int] = 0
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Clock":
+        Clock.ticks += 1
+        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=Clock.ticks)
+        return cls.fromtimestamp(moment.timestamp(), tz)
 
 
 class QuickOs(Os):
@@ -41,7 +55,8 @@ class Manifests(ManifestFile):
     """The manifest of a process that may be killed at a write, or have a disk that fails it."""
 
     def __init__(self, world: "World") -> None:
-        super().__init__(StateDirectory(world.state, calls=QuickOs()))
+        self.directory = StateDirectory(world.state, calls=QuickOs())
+        super().__init__(self.directory)
         self._world = world
 
     def write(self, manifest: Manifest) -> None:
@@ -77,7 +92,8 @@ class World:
         self.engine = FakeEngine(delay=self._before_call)
         self.host = FakeHost(self.engine)
         self.runtime = FakeRuntime(self.engine)
-        self.file: ManifestFile = Manifests(self)
+        self.file = Manifests(self)
+        self._to_sweep = False
         self.originals: dict[str, RestartPolicy] = {}
 
     def instant(self, what: str) -> None:
@@ -103,9 +119,17 @@ class World:
 
     def live_again(self) -> None:
         """Let the next drainer process begin, on the same state directory."""
+        self._to_sweep = self._to_sweep or self.dead
         self.dead = False
         self.at_instant = lambda _what: None
+        self.file.directory.close()
         self.file = Manifests(self)
+
+    def _begin(self) -> None:
+        """Clear up what one that was killed has left to the next one."""
+        if self._to_sweep:
+            self.runtime.sweep()
+        self._to_sweep = False
 
     def add(self, name: str, policy: str = "no", **fields: object) -> Container:
         """Run a container and let it work a while."""
@@ -133,7 +157,7 @@ class World:
 
     def drain(self, on_change: Callable[[Entry], None] | None = None) -> Manifest:
         """Drain, as the command does, carrying on from an unfinished drain."""
-        self.runtime.sweep()
+        self._begin()
         kept: tuple[Entry, ...] = ()
         if self.file.exists and (old := self.file.read()).pending:
             carriers = self.carriers(old.engine, Deadline(None))
@@ -164,7 +188,7 @@ class World:
 
     def resume(self) -> Manifest:
         """Resume, as the command does; a manifest that is finished is left as it is."""
-        self.runtime.sweep()
+        self._begin()
         manifest = self.file.read()
         if not manifest.pending:
             remove_placeholders(self.engine, lambda: self.runtime)
@@ -192,6 +216,19 @@ class World:
                 )
             finally:
                 keeper.finish()
+
+    def kept_checkpoints(self) -> set[tuple[str, str]]:
+        """Return those that the manifest says are still there: by container and name."""
+        return {
+            (e.id, e.checkpoint)
+            for e in (self.file.read().entries if self.file.exists else ())
+            if e.checkpoint_state is CheckpointState.UNUSABLE
+            or any("was not deleted" in note for note in e.notes)
+        }
+
+    def check_debris(self, kept: Collection[tuple[str, str]] = ()) -> None:
+        """Nothing is left but checkpoints that are kept: by container and name."""
+        assert self.engine.debris() - self.kept_checkpoints() - set(kept) == set()
 
     def now(self, name: str) -> Container:
         """Inspect a container without that counting as a call of drainer's."""
