@@ -205,8 +205,9 @@ class _Worker:
         container = self._engine.inspect(entry.id)
         if container.started_at != entry.started_at:
             raise DrainerError("it was restarted after the plan was made")
-        self._advance(entry, State.HELD, paused=container.paused)
-        if not entry.restart_policy.held:
+        policy = container.restart_policy
+        self._advance(entry, State.HELD, paused=container.paused, restart_policy=policy)
+        if not policy.held:
             self._engine.set_restart_policy(entry.id, HELD)
 
     def _dump(self, entry: Entry) -> None:

@@ -175,7 +175,9 @@ class _Worker:
                 self._on_change(forget(self._record, self._carriers, entry, why))
             case Step.RELEASE:
                 why = "it ran again before the resume" if entry.size else "the drain was cut short"
-                self._on_change(release(self._engine, self._record, self._carriers, entry, why))
+                self._on_change(
+                    release(self._engine, self._record, self._carriers, entry, why, last=self._last)
+                )
             case Step.CLEAN:
                 self._clean(entry)
             case Step.START_LIKE_DOCKER:
@@ -209,7 +211,18 @@ class _Worker:
             return ""
 
     def _start_like_docker(self, entry: Entry) -> None:
-        if start_like_docker(self._engine, entry):
+        try:
+            started = start_like_docker(self._engine, entry)
+        except (EngineTimeoutError, EngineUnavailableError):
+            raise
+        except DrainerError as error:
+            if not self._last:
+                raise
+            # What it uses may be gone for good: the manifest does not wait for it for ever.
+            detail = f"Docker could not start it: {_first_line(error)}"
+            self._on_change(self._record.update(entry.id, detail=detail))
+            return
+        if started:
             detail = f"{entry.detail}; started after what it uses".lstrip("; ")
             self._on_change(self._record.update(entry.id, detail=detail))
 

@@ -91,8 +91,33 @@ class Trouble:
 NO_TROUBLE = Trouble()
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What container an owner wants."""
+
+    policy: RestartPolicy
+    kind: str
+    use: str
+    """How it uses another one, if it does."""
+    which: int
+    paused: bool
+    network: str
+
+
+def wishes() -> st.SearchStrategy[Wish]:
+    return st.builds(
+        Wish,
+        policy=st.sampled_from(POLICIES),
+        kind=st.sampled_from(("plain", "plain", "plain", "tty", "init", "rm", "opted out")),
+        use=st.sampled_from(("", "", "network", "ipc", "link")),
+        which=st.integers(0, 5),
+        paused=st.booleans(),
+        network=st.sampled_from(("", "front", "front", "fixed")),
+    )
+
+
 def troubles() -> st.SearchStrategy[Trouble]:
-    instants = st.integers(1, 90)
+    instants = st.one_of(st.integers(1, 25), st.integers(1, 90))
     return st.one_of(
         st.just(NO_TROUBLE),
         st.builds(Trouble, st.just("kill"), instants),
@@ -129,6 +154,8 @@ class History(RuleBasedStateMachine):
         self.kept: set[tuple[str, str]] = set()
         """Checkpoints that are documented to be kept: by container and name."""
         self._count = 0
+        self._at_work = False
+        """Whether drainer runs while an owner acts."""
 
     def teardown(self) -> None:
         try:
@@ -161,63 +188,62 @@ class History(RuleBasedStateMachine):
     def pick(self, which: int) -> str:
         return sorted(self.owned)[which % len(self.owned)]
 
-    @initialize(routes=st.sampled_from(((Route.ENGINE,), (Route.RUNTIME,), ROUTES)))
-    def choose(self, routes: tuple[Route, ...]) -> None:
+    @initialize(
+        routes=st.sampled_from(((Route.ENGINE,), (Route.RUNTIME,), ROUTES)),
+        wishes=st.lists(wishes(), min_size=1, max_size=4),
+    )
+    def begin(self, routes: tuple[Route, ...], wishes: list[Wish]) -> None:
         self.world.routes = routes
+        for wish in wishes:
+            self._run(wish)
 
     @precondition(lambda self: len(self.owned) < 6)
-    @rule(
-        policy=st.sampled_from(POLICIES),
-        kind=st.sampled_from(("plain", "plain", "plain", "tty", "init", "rm", "opted out")),
-        use=st.sampled_from(("", "", "network", "ipc", "link")),
-        which=st.integers(0, 5),
-        paused=st.booleans(),
-        network=st.sampled_from(("", "front", "front", "fixed")),
-    )
-    def run(
-        self, policy: RestartPolicy, kind: str, use: str, which: int, paused: bool, network: str
-    ) -> None:
+    @rule(wish=wishes())
+    def run(self, wish: Wish) -> None:
+        self._run(wish)
+
+    def _run(self, wish: Wish) -> None:
         self._count += 1
         name = f"c{self._count}"
         container = Container(
             f"{self._count:064x}",
             name,
             image="image",
-            restart_policy=RestartPolicy() if kind == "rm" else policy,
-            tty=kind == "tty",
-            init=kind == "init",
-            auto_remove=kind == "rm",
-            labels={"drainer.enable": "false"} if kind == "opted out" else {},
+            restart_policy=RestartPolicy() if wish.kind == "rm" else wish.policy,
+            tty=wish.kind == "tty",
+            init=wish.kind == "init",
+            auto_remove=wish.kind == "rm",
+            labels={"drainer.enable": "false"} if wish.kind == "opted out" else {},
         )
         providers: tuple[str, ...] = ()
         running = [n for n in sorted(self.owned) if self.now(n).running]
-        if use and running:
-            provider = self.now(running[which % len(running)])
+        if wish.use and running:
+            provider = self.now(running[wish.which % len(running)])
             providers = (provider.id,)
             joined = f"container:{provider.id}"
-            if use == "network":
+            if wish.use == "network":
                 container = replace(container, network_mode=joined)
-            elif use == "ipc":
+            elif wish.use == "ipc":
                 container = replace(container, ipc_mode=joined)
             else:
                 container = replace(container, links=(provider.name,))
-        if network and use != "network":
+        if wish.network and wish.use != "network":
             # One that was asked for stays its own, also while it is down.
             taken = {a.ipv4 for n in running for a in self.now(n).addresses}
             free = (f"10.0.0.{n}" for n in range(2, 100))
             ipv4 = next(a for a in free if a not in taken)
-            ipv4 = f"10.0.0.{100 + self._count}" if network == "fixed" else ipv4
-            address = Address("front", ipv4, fixed=network == "fixed")
+            ipv4 = f"10.0.0.{100 + self._count}" if wish.network == "fixed" else ipv4
+            address = Address("front", ipv4, fixed=wish.network == "fixed")
             container = replace(container, addresses=(address,))
         self.engine.add(container, memory=self._count * 1000)
         self.owned[name] = Owned(
             container.id,
             {container.restart_policy},
-            paused=paused,
+            paused=wish.paused,
             providers=providers,
-            boots_in_order=use != "ipc",
+            boots_in_order=wish.use != "ipc",
         )
-        if paused:
+        if wish.paused:
             self.engine.change(container.id, paused=True)
 
     @precondition(lambda self: self.owned)
@@ -274,10 +300,10 @@ class History(RuleBasedStateMachine):
             return
         held = now.restart_policy.held and not owned.policy.held
         self.engine.set_restart_policy(owned.id, policy)
-        if held and policy.held:
-            # Nobody can tell this from drainer's own `no`.
+        if (held and policy.held) or self._at_work:
+            # Nobody can tell this from drainer's own `no`, or see it between a look and an act.
             owned.policies.add(policy)
-            owned.wanted = False
+            owned.wanted = owned.wanted and not policy.held
         else:
             owned.policies = {policy}
 
@@ -332,6 +358,9 @@ class History(RuleBasedStateMachine):
 
     @rule(how=st.sampled_from(("reboot", "power cut", "dockerd")))
     def go_down(self, how: str) -> None:
+        self._go_down(how)
+
+    def _go_down(self, how: str) -> None:
         before = {n: self.now(n) for n in self.owned}
         pending = {n for n in self.owned if self._is_pending(self.owned[n].id)}
         self.world.live_again()
@@ -367,6 +396,16 @@ class History(RuleBasedStateMachine):
     def resume(self, trouble: Trouble) -> None:
         with self.amid(trouble):
             self.world.resume()
+
+    @rule(first=troubles(), how=st.sampled_from(("reboot", "power cut")), second=troubles())
+    def carry(self, first: Trouble, how: str, second: Trouble) -> None:
+        """Do what a reboot is meant to be, with some trouble on both sides."""
+        with self.amid(first):
+            self.world.drain()
+        self._go_down(how)
+        if self.world.file.exists:
+            with self.amid(second):
+                self.world.resume()
 
     @contextmanager
     def amid(self, trouble: Trouble) -> Iterator[None]:
@@ -409,7 +448,9 @@ class History(RuleBasedStateMachine):
             left -= 1
             # Between its last look and the kill itself drainer cannot notice anything.
             if left == 0 and what != "kill":
-                self._owner(trouble.act, trouble.which)
+                self._at_work = True
+                self._owner(trouble.act, trouble.which, trouble.which % len(POLICIES))
+                self._at_work = False
 
         return happen
 
@@ -473,7 +514,7 @@ def test_any_history_ends_well() -> None:
     run_state_machine_as_test(
         History,
         settings=settings(
-            max_examples=HISTORIES or 400,
+            max_examples=HISTORIES or 150,
             stateful_step_count=12,
             deadline=None,
             derandomize=not HISTORIES,

@@ -259,6 +259,22 @@ def test_one_restarted_since_the_plan_is_left_alone(world: World) -> None:
     assert world.now("web").restart_policy.name == "always"
 
 
+@pytest.mark.parametrize("chosen", ["no", "unless-stopped"])
+def test_a_policy_that_was_changed_since_the_plan_is_the_one_to_be_put_back(
+    world: World, chosen: str
+) -> None:
+    world.add("web", "always")
+    policy = RestartPolicy(chosen)
+    world.engine.script(
+        "inspect", "web", run=lambda: world.engine.change("web", restart_policy=policy)
+    )
+    (entry,) = world.drain().entries
+    assert entry.restart_policy == policy
+    world.reboot()
+    world.resume()
+    assert world.now("web").restart_policy == policy
+
+
 def test_one_that_somebody_thawed_is_not_killed(world: World) -> None:
     world.add("web", "always")
     world.engine.script("inspect", "web", nth=2, run=lambda: world.engine.unpause("web"))

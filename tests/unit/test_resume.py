@@ -283,3 +283,24 @@ def test_a_new_address_is_told(world: World) -> None:
     world.engine.change(web.id, addresses=(Address("bridge", "172.17.0.9"),))
     notes = world.resume().entries[0].notes
     assert notes == ("its address on bridge was 172.17.0.2 and is 172.17.0.9",)
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_one_that_docker_never_starts_again_keeps_no_resume_waiting(
+    world: World, *, tty: bool
+) -> None:
+    net = world.add("net", "always")
+    world.add("app", "always", tty=tty, network_mode=f"container:{net.id}")
+    if not tty:
+        # A drain that is killed as soon as it holds the policy.
+        world.engine.script("pause", error=EngineError("no"))
+        world.engine.script("set_restart_policy", nth=2, error=EngineError("no"))
+    world.drain()
+    world.power_cut()
+    world.engine.remove(net.id)
+    manifest = world.resume()
+    assert manifest.finished
+    (app,) = (e for e in manifest.entries if e.name == "app")
+    assert app.state is State.LEFT
+    assert "Docker could not start it" in app.detail
+    assert world.now("app").restart_policy.name == "always"

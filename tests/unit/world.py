@@ -125,11 +125,13 @@ class World:
         self.file.directory.close()
         self.file = Manifests(self)
 
-    def _begin(self) -> None:
-        """Clear up what one that was killed has left to the next one."""
-        if self._to_sweep:
-            self.runtime.sweep()
+    def _begin(self) -> bool:
+        """Clear up what one that was killed has left to the next one; tell whether one was."""
+        if not self._to_sweep:
+            return False
+        self.runtime.sweep()
         self._to_sweep = False
+        return True
 
     def add(self, name: str, policy: str = "no", **fields: object) -> Container:
         """Run a container and let it work a while."""
@@ -188,10 +190,11 @@ class World:
 
     def resume(self) -> Manifest:
         """Resume, as the command does; a manifest that is finished is left as it is."""
-        self._begin()
+        after_a_death = self._begin()
         manifest = self.file.read()
         if not manifest.pending:
-            remove_placeholders(self.engine, lambda: self.runtime)
+            if after_a_death:
+                remove_placeholders(self.engine, lambda: self.runtime)
             return manifest
         deadline = Deadline(self.budget)
         record = Record(self.file, manifest)
