@@ -14,6 +14,9 @@ from drainer.text import printable
 
 MANIFEST_NAME = "manifest.yaml"
 
+DETAIL = 2000
+"""Characters of a `detail`, at most: no answer of Docker's may make a manifest too large."""
+
 
 def utc_now() -> datetime:
     """Return the present time, in UTC."""
@@ -96,6 +99,8 @@ class Record:
         """
         with self._lock:
             entry = self.entry(entry_id)
+            if isinstance(detail := changes.get("detail"), str):
+                changes["detail"] = detail[:DETAIL]
             if state is not None:
                 changes["state"] = state
                 changes["times"] = {**entry.times, state.value: self._now()}

@@ -265,9 +265,11 @@ def test_a_policy_that_was_changed_since_the_plan_is_the_one_to_be_put_back(
 ) -> None:
     world.add("web", "always")
     policy = RestartPolicy(chosen)
-    world.engine.script(
-        "inspect", "web", run=lambda: world.engine.change("web", restart_policy=policy)
-    )
+
+    def choose() -> None:
+        world.engine.change("web", restart_policy=policy)
+
+    world.engine.script("inspect", "web", run=choose)
     (entry,) = world.drain().entries
     assert entry.restart_policy == policy
     world.reboot()

@@ -9,8 +9,9 @@ import pytest
 from drainer.errors import DrainerError, ManifestInvalidError, NoManifestError
 from drainer.manifest import Entry, State
 from drainer.model import RestartPolicy
+from drainer.store import codec
 from drainer.store.files import Os, StateDirectory
-from drainer.store.manifest_file import ManifestFile, Record
+from drainer.store.manifest_file import DETAIL, ManifestFile, Record
 from tests.unit.store.samples import A, B, sample
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -67,6 +68,13 @@ def test_an_update_is_on_disk_when_it_returns(directory: StateDirectory) -> None
 def test_without_a_new_state_no_time_is_stamped(directory: StateDirectory) -> None:
     record = Record(ManifestFile(directory), sample())
     assert record.update(B, size=7) == replace(sample().entries[1], size=7)
+
+
+def test_a_detail_of_any_length_can_be_written(directory: StateDirectory) -> None:
+    record = Record(ManifestFile(directory), sample())
+    entry = record.update(A, detail="x" * (codec.LIMIT + 1))
+    assert len(entry.detail) == DETAIL
+    assert record.update(A, state=State.RESTORING).detail == entry.detail
 
 
 def test_finishing(directory: StateDirectory) -> None:
