@@ -25,10 +25,8 @@ WIDTH_WITHOUT_TERMINAL = 160
 
 
 def show_json(**content: object) -> None:
-    """Print one JSON document. In it is no control character but the line breaks between values."""
-    text = json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2)
-    # The only one that JSON lets stand in a string of ASCII.
-    line(text.replace("\x7f", "\\u007f"))
+    """Print one JSON document, in ASCII and without control characters but its line breaks."""
+    line(json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2))
 
 
 def show_error(message: str, hint: str, code: ExitCode, *, as_json: bool) -> None:

@@ -371,7 +371,8 @@ class History(RuleBasedStateMachine):
         else:
             self.engine.restart_daemon()
         self._forget_missing()
-        for name, owned in self.owned.items():
+        # Who is used was made first.
+        for name, owned in sorted(self.owned.items(), key=lambda item: item[1].id):
             if not before[name].running:
                 continue
             owned.paused = False
@@ -382,7 +383,12 @@ class History(RuleBasedStateMachine):
             else:
                 code = 255 if how == "power cut" else 143
                 count = before[name].restart_count
-                owned.wanted = owned.wanted and owned.policy.starts_at_boot(code, count)
+                again = owned.policy.starts_at_boot(code, count)
+                owned.wanted = owned.wanted and again and self._provided(owned)
+
+    def _provided(self, owned: Owned) -> bool:
+        wanted = {other.id for other in self.owned.values() if other.wanted}
+        return set(owned.providers) <= wanted
 
     # What drainer does
 
