@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -18,6 +19,8 @@ FLAGS = ("file-locks", "tcp-established", "ext-unix-sk", "link-remap")
 """Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
 
 _LOG_LIMIT = 4 << 20
+_LAST_WORDS = 2.0
+"""Seconds from a restore's death until its status is noted, at most."""
 
 
 class Runc:
@@ -137,6 +140,7 @@ class Runc:
             # It would go on beside a cold start, and nobody would know its pids any more.
             with suppress(OSError, ValueError):
                 agent.give_up(directory)
+            _await(directory / "status")
         shutil.rmtree(directory, ignore_errors=True)
         if not reached and root:
             try:
@@ -169,6 +173,13 @@ class Runc:
             place.path.parent.rmdir()
         except OSError:
             return
+
+
+def _await(file: Path) -> None:
+    """Let the last words of a killed restore be said: they would bring its directory back."""
+    end = time.monotonic() + _LAST_WORDS
+    while not file.exists() and time.monotonic() < end:
+        time.sleep(agent.POLL)
 
 
 def _text(file: Path) -> str:
