@@ -50,6 +50,7 @@ CALLS = (
     *("create_checkpoint", "delete_checkpoint", "network", "pools", "create_placeholder"),
     *("remove", "placeholders", "dump", "lay_out", "take_back", "delete_dump", "open_window"),
 )
+ACTS = ("stop", "start", "try out", "remove", "pause", "unpause", "policy", "exit")
 NEVER_RAISE = frozenset({"take_back"})
 STORAGE_ONLY = frozenset({"lay_out", "delete_dump", "open_window"})
 ERRORS = (EngineError, EngineTimeoutError, EngineUnavailableError)
@@ -134,7 +135,7 @@ def troubles() -> st.SearchStrategy[Trouble]:
             Trouble,
             st.just("owner"),
             instants,
-            act=st.sampled_from(("stop", "start", "remove", "pause", "unpause", "policy", "exit")),
+            act=st.sampled_from(ACTS),
             which=st.integers(0, 5),
         ),
     )
@@ -248,7 +249,7 @@ class History(RuleBasedStateMachine):
 
     @precondition(lambda self: self.owned)
     @rule(
-        act=st.sampled_from(("stop", "start", "remove", "pause", "unpause", "policy", "exit")),
+        act=st.sampled_from(ACTS),
         which=st.integers(0, 5),
         number=st.integers(0, 4),
     )
@@ -263,6 +264,7 @@ class History(RuleBasedStateMachine):
         acts: dict[str, Callable[[Owned, Container, int], None]] = {
             "stop": self._stop,
             "start": self._start,
+            "try out": self._try_out,
             "remove": self._remove,
             "pause": self._pause,
             "unpause": self._unpause,
@@ -283,6 +285,10 @@ class History(RuleBasedStateMachine):
         self.engine.start(owned.id, 1)
         owned.wanted = True
 
+    def _try_out(self, owned: Owned, now: Container, number: int) -> None:
+        self._start(owned, now, number)
+        self._stop(owned, self.engine.change(owned.id), number)
+
     def _remove(self, owned: Owned, _now: Container, _number: int) -> None:
         self.engine.remove(owned.id)
 
@@ -298,11 +304,11 @@ class History(RuleBasedStateMachine):
         policy = POLICIES[number]
         if now.auto_remove:
             return
-        held = now.restart_policy.held and not owned.policy.held
+        waiting = self._recorded_policies(owned.id)
         self.engine.set_restart_policy(owned.id, policy)
-        if (held and policy.held) or self._at_work:
+        if (waiting and policy.held) or self._at_work:
             # Nobody can tell this from drainer's own `no`, or see it between a look and an act.
-            owned.policies.add(policy)
+            owned.policies |= {policy, *waiting}
             owned.wanted = owned.wanted and not policy.held
         else:
             owned.policies = {policy}
@@ -478,6 +484,12 @@ class History(RuleBasedStateMachine):
     def manifest(self) -> Manifest | None:
         return self.world.file.read() if self.world.file.exists else None
 
+    def _recorded_policies(self, identity: str) -> set[RestartPolicy]:
+        """Return the policy that drainer is to put back, if it is."""
+        manifest = self.manifest()
+        entries = manifest.entries if manifest and manifest.pending else ()
+        return {e.restart_policy for e in entries if e.id == identity and not e.state.ended}
+
     def _is_pending(self, identity: str) -> bool:
         manifest = self.manifest()
         return bool(manifest and manifest.pending) and any(
@@ -520,7 +532,7 @@ def test_any_history_ends_well() -> None:
     run_state_machine_as_test(
         History,
         settings=settings(
-            max_examples=HISTORIES or 150,
+            max_examples=HISTORIES or 300,
             stateful_step_count=12,
             deadline=None,
             derandomize=not HISTORIES,
