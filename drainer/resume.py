@@ -281,7 +281,7 @@ class _Worker:
     def _finish(self, entry: Entry, container: Container) -> None:
         """Prove how a running container came up, and give it its pause and its policy back."""
         restored = self._host.is_restored(container)
-        if entry.paused and not container.paused:
+        if restored and entry.paused and not container.paused:
             self._engine.pause(entry.id)
         put_policy_back(self._engine, entry)
         # With its policy held, Docker did not start it again if it ended in between.

@@ -5,7 +5,7 @@ import pytest
 from drainer.errors import EngineError, EngineTimeoutError, EngineUnavailableError
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Address
-from tests.unit.world import World, container_id
+from tests.unit.world import Killed, World, container_id
 
 POLICIES = ["no", "always", "unless-stopped", "on-failure"]
 
@@ -304,3 +304,23 @@ def test_one_that_docker_never_starts_again_keeps_no_resume_waiting(
     assert app.state is State.LEFT
     assert "Docker could not start it" in app.detail
     assert world.now("app").restart_policy.name == "always"
+
+
+def test_one_that_docker_started_after_all_is_not_paused_as_it_was_at_the_drain(
+    world: World,
+) -> None:
+    world.add("web", "always", paused=True)
+    world.drain()
+    world.reboot()
+
+    def die_with_its_policy_back(_what: str) -> None:
+        world.dead = not world.now("web").restart_policy.held
+
+    world.at_instant = die_with_its_policy_back
+    with pytest.raises(Killed):
+        world.resume()
+    world.live_again()
+    assert world.now("web").paused
+    world.reboot()
+    assert entry_of(world.resume(), "web").state is State.STARTED_COLD
+    assert not world.now("web").paused
