@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +16,8 @@ from drainer.errors import ContainerGoneError, DrainerError, EngineError, Engine
 from drainer.host.base import Host
 from drainer.integrity import secure
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Plan, PlanEntry, RestartPolicy, Verdict
+from drainer.model import Bond, Plan, PlanEntry, RestartPolicy, Verdict
+from drainer.order import waves
 from drainer.priority import urgency
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import forget, release
@@ -57,6 +59,10 @@ def settle(engine: Engine, record: Record, carriers: Carriers) -> tuple[Entry, .
     kept: list[Entry] = []
     for entry in record.manifest.entries:
         if entry.state.ended:
+            if entry.state is State.RESTORED and entry.checkpoint_state is CheckpointState.COMPLETE:
+                # A resume ended before it came to that, and the next manifest tells nothing of it.
+                with suppress(DrainerError):
+                    carriers[entry.route].delete(entry)
             continue
         try:
             container = engine.inspect(entry.id)
@@ -84,13 +90,18 @@ def new_manifest(plan: Plan, kept: tuple[Entry, ...], trigger: str, now: datetim
     planned = [_entry(e, drain_id) for e in plan.entries if e.container.id not in unfinished]
     needs = {e.id: e.needs for e in kept}
     new = {e.id: replace(e, needs=_united(e.needs, needs.get(e.id, ()))) for e in planned}
+    entries = (*(e for e in kept if e.id not in new), *new.values())
+    if kept:
+        # Each drain ordered its own: one that still waits may use one that is drained again.
+        wave_of = waves({e.id: [(need, Bond.NETWORK) for need in e.needs] for e in entries})
+        entries = tuple(replace(e, wave=wave_of[e.id]) for e in entries)
     return Manifest(
         drain_id=drain_id,
         created=now.astimezone(UTC).isoformat(timespec="seconds"),
         trigger=trigger,
         host=plan.host,
         engine=plan.engine,
-        entries=(*(e for e in kept if e.id not in new), *new.values()),
+        entries=entries,
     )
 
 
@@ -230,8 +241,9 @@ class _Worker:
         container = self._engine.inspect(entry.id)
         if container.started_at != entry.started_at:
             raise DrainerError("it was restarted after the plan was made")
-        self._advance(entry, State.HELD, paused=container.paused)
-        if not entry.restart_policy.held:
+        policy = container.restart_policy
+        self._advance(entry, State.HELD, paused=container.paused, restart_policy=policy)
+        if not policy.held:
             self._engine.set_restart_policy(entry.id, HELD)
 
     def _dump(self, entry: Entry) -> None:

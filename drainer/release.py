@@ -5,7 +5,12 @@ from contextlib import suppress
 
 from drainer.carriers.base import Carriers
 from drainer.engine.base import Engine
-from drainer.errors import ContainerGoneError, DrainerError, EngineTimeoutError
+from drainer.errors import (
+    ContainerGoneError,
+    DrainerError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+)
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container, Route
 from drainer.store.manifest_file import Record
@@ -61,17 +66,20 @@ def release(
     why: str,
     *,
     unsure: bool = False,
+    last: bool = False,
 ) -> Entry:
     """Undo a drain of one container: thaw it, put its policy back, drop its checkpoint.
 
     Each step is tried even if one before it failed. The entry becomes `left` only if all
     succeeded; else, or when `unsure` whether a request that was given up still takes effect, it
     keeps its state, and the next resume does all this once more. A `dumped` one whose checkpoint
-    could not be dropped is safe: only what was seen to be `stopped` is restored. Returns the entry.
+    could not be dropped is safe: only what was seen to be `stopped` is restored. With `last`, that
+    Docker refuses to start it keeps nothing waiting any more. Returns the entry.
     """
     if entry.state is State.PLANNED:
         return record.update(entry.id, state=State.LEFT, detail=why)
     failures: list[str] = []
+    refusals: list[str] = []
     try:
         container = engine.inspect(entry.id)
     except ContainerGoneError:
@@ -87,7 +95,8 @@ def release(
     steps: tuple[Callable[[], None], ...] = (
         lambda: _thaw(engine, entry, container),
         drop_checkpoint,
-        lambda: _policy_and_start(engine, entry),
+        lambda: put_policy_back(engine, entry),
+        lambda: refusals.append(_start(engine, entry, last=last)),
     )
     for step in steps:
         try:
@@ -99,8 +108,9 @@ def release(
         return record.update(entry.id, detail=f"{why}; undone, to be looked at again by a resume")
     if failures:
         return record.update(entry.id, detail=f"{why}; not undone: {'; '.join(failures)}")
+    detail = why + "".join(refusals)
     return record.update(
-        entry.id, state=State.LEFT, detail=why, checkpoint_state=CheckpointState.NONE, size=0
+        entry.id, state=State.LEFT, detail=detail, checkpoint_state=CheckpointState.NONE, size=0
     )
 
 
@@ -109,6 +119,14 @@ def _thaw(engine: Engine, entry: Entry, container: Container) -> None:
         engine.unpause(entry.id)
 
 
-def _policy_and_start(engine: Engine, entry: Entry) -> None:
-    put_policy_back(engine, entry)
-    start_like_docker(engine, entry)
+def _start(engine: Engine, entry: Entry, *, last: bool) -> str:
+    """Start it like Docker; return a clause that says why Docker does not, if that is the end."""
+    try:
+        start_like_docker(engine, entry)
+    except (EngineTimeoutError, EngineUnavailableError):
+        raise
+    except DrainerError as error:
+        if not last:
+            raise
+        return f"; and Docker could not start it: {error.message}"
+    return ""

@@ -182,7 +182,9 @@ class _Worker:
                 self._on_change(forget(self._record, self._carriers, entry, why))
             case Step.RELEASE:
                 why = "it ran again before the resume" if entry.size else "the drain was cut short"
-                self._on_change(release(self._engine, self._record, self._carriers, entry, why))
+                self._on_change(
+                    release(self._engine, self._record, self._carriers, entry, why, last=self._last)
+                )
             case Step.CLEAN:
                 self._clean(entry)
             case Step.START_LIKE_DOCKER:
@@ -215,7 +217,18 @@ class _Worker:
             return ""
 
     def _start_like_docker(self, entry: Entry) -> None:
-        if start_like_docker(self._engine, entry):
+        try:
+            started = start_like_docker(self._engine, entry)
+        except (EngineTimeoutError, EngineUnavailableError):
+            raise
+        except DrainerError as error:
+            if not self._last:
+                raise
+            # What it uses may be gone for good: the manifest does not wait for it for ever.
+            detail = f"Docker could not start it: {_first_line(error)}"
+            self._on_change(self._record.update(entry.id, detail=detail))
+            return
+        if started:
             detail = f"{entry.detail}; started after what it uses".lstrip("; ")
             self._on_change(self._record.update(entry.id, detail=detail))
 
@@ -284,7 +297,7 @@ class _Worker:
     def _finish(self, entry: Entry, container: Container) -> None:
         """Prove how a running container came up, and give it its pause and its policy back."""
         restored = self._host.is_restored(container)
-        if entry.paused and not container.paused:
+        if restored and entry.paused and not container.paused:
             self._engine.pause(entry.id)
         put_policy_back(self._engine, entry)
         # With its policy held, Docker did not start it again if it ended in between.

@@ -16,6 +16,7 @@ def main() -> None:
     from drainer.cli import doctoring, installing, output  # noqa: PLC0415 - the handlers come first
     from drainer.cli.app import app  # noqa: PLC0415
 
+    output.escape_what_cannot_be_shown()
     doctoring.register(app)
     installing.register(app)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from io import TextIOWrapper
 from typing import Any
 
 from drainer.errors import ExitCode
@@ -19,11 +20,14 @@ from drainer.text import printable, size
 FORMAT_VERSION = "1.0"
 """Of every JSON output. Within a major version fields are only added."""
 
+LINE = 500
+"""Characters of a line of progress, at most."""
+
 WIDTH_WITHOUT_TERMINAL = 160
 
 
 def show_json(**content: object) -> None:
-    """Print one JSON document."""
+    """Print one JSON document, in ASCII and without control characters but its line breaks."""
     line(json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2))
 
 
@@ -32,15 +36,25 @@ def show_error(message: str, hint: str, code: ExitCode, *, as_json: bool) -> Non
     if as_json:
         show_json(error={"code": int(code), "message": message, "hint": hint})
         return
-    say(f"error: {printable(message, 500)}")
+    say(f"error: {message}")
     if hint:
-        say(f"hint: {printable(hint, 500)}")
+        say(f"hint: {hint}")
 
 
-def say(line: str) -> None:
-    """Print a line of progress on stderr; that nobody reads it must stop no work."""
+def say(words: str) -> None:
+    """Print one line on stderr, of words that may be untrusted; that nobody reads it stops no work.
+
+    What is told is one line of the journal and of the console, whatever a container is called.
+    """
     with suppress(OSError):
-        print(f"drainer: {line}", file=sys.stderr, flush=True)  # noqa: T201
+        print(f"drainer: {printable(words, LINE)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def escape_what_cannot_be_shown() -> None:
+    """Let no character be an error, in a locale that has not all of them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -193,7 +207,7 @@ def _why(entry: PlanEntry) -> str:
 def progress(entry: Entry) -> None:
     """Print a line for a change of one container's state."""
     detail = f": {entry.detail}" if entry.detail else ""
-    say(printable(f"{entry.name}: {entry.state}{detail}", 400))
+    say(f"{printable(entry.name)}: {entry.state}{detail}")
 
 
 def manifest_json(manifest: Manifest) -> dict[str, Any]:
@@ -228,9 +242,9 @@ def _outcome_words(entry: Entry) -> str:
 
 def show_status(manifest: Manifest, rows: Sequence[StatusRow]) -> None:
     """Print the manifest beside Docker's view."""
-    line(f"Drain {manifest.drain_id} ({manifest.trigger}), {manifest.created}")
+    line(printable(f"Drain {manifest.drain_id} ({manifest.trigger}), {manifest.created}"))
     ended = f"finished {manifest.finished}" if manifest.finished else "pending: not yet finished"
-    line(f"Resume: {ended}")
+    line(printable(f"Resume: {ended}"))
     line()
     show_table(
         ("CONTAINER", "MANIFEST", "DOCKER", "POLICY", "WHY"),

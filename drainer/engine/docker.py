@@ -254,6 +254,8 @@ class DockerEngine(TrialCalls):
         A 304 says that there was nothing to do; the body of any other answer outside of 2xx is
         Docker's reason. `accept` is the one status that is fine beside 2xx.
         """
+        from urllib3.exceptions import HTTPError as TransportError  # noqa: PLC0415 - see `_client`
+
         limit = self._request_timeout if timeout is None else timeout
         try:
             client = self._client()
@@ -267,8 +269,10 @@ class DockerEngine(TrialCalls):
                 timeout=(self._connect_timeout, limit),
                 # Docker redirects only paths that it would clean up, and then to another call.
                 allow_redirects=False,
+                stream=True,
             )
-        except OSError as error:  # requests' exceptions are OSErrors
+            answer.read(response, limit)
+        except (OSError, TransportError) as error:  # requests' exceptions are OSErrors
             raise self._unanswered(error, f"{method} {path}", limit) from error
         if response.status_code in _OK or response.status_code == accept:
             return response
@@ -299,6 +303,7 @@ class DockerEngine(TrialCalls):
     def _unanswered(self, error: Exception, request: str, limit: float) -> DrainerError:
         """Tell what a request without an answer means, from all that the error wraps."""
         from requests import HTTPError, Timeout  # noqa: PLC0415 - see `_client`
+        from urllib3.exceptions import HTTPError as TransportError  # noqa: PLC0415 - the same
         from urllib3.exceptions import TimeoutError as PoolTimeoutError  # noqa: PLC0415 - the same
 
         causes = tuple(_causes(error))
@@ -316,7 +321,8 @@ class DockerEngine(TrialCalls):
                 return _refused(cause.response, "")
         # An answer that is not JSON is an OSError to requests, and a ValueError.
         answered = any(isinstance(cause, ValueError) for cause in causes)
-        if answered or not any(isinstance(cause, OSError) for cause in causes):
+        broken = any(isinstance(cause, OSError | TransportError) for cause in causes)
+        if answered or not broken:
             return EngineError(f"Docker at {self._base_url}: {error}")
         system = [cause.strerror for cause in causes if isinstance(cause, OSError)]
         detail = next((text for text in reversed(system) if text), str(causes[-1]))
@@ -338,7 +344,7 @@ def _refused(response: "Response", container: str) -> EngineError:
     """Turn an answer other than success into an error with Docker's own words."""
     try:
         body: object = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     message = body.get("message") if isinstance(body, dict) else response.text
     words = message.strip() if isinstance(message, str) else ""

@@ -312,6 +312,25 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
         with self._lock:
             return self._daemon.free()
 
+    def forget_scripts(self) -> None:
+        """Let nothing go wrong any more that was decided and has not happened."""
+        with self._lock:
+            self._scripts.clear()
+
+    def everything(self) -> tuple[Container, ...]:
+        """Return every container, running or not."""
+        with self._lock:
+            return tuple(box.container for box in self._daemon.boxes.values())
+
+    def debris(self) -> frozenset[tuple[str, str]]:
+        """Return what a resume may leave behind: each container with a checkpoint's name.
+
+        An order that was not taken back and a placeholder have an empty name, and so has a
+        stand-in, with no container.
+        """
+        with self._lock:
+            return self._daemon.debris()
+
     def memory(self, container: str) -> int:
         """Return what the container has in memory; 0 when it is down."""
         with self._lock:

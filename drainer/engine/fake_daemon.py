@@ -12,7 +12,7 @@ from typing import Any
 from drainer.engine.fake_files import FakeFiles
 from drainer.engine.fake_network import FakeNetworks, given_back
 from drainer.errors import ContainerGoneError, EngineError
-from drainer.model import Address, Container, EngineFacts, Pool
+from drainer.model import LABEL_PLACEHOLDER, Address, Container, EngineFacts, Pool
 
 _CHECKPOINT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -234,10 +234,20 @@ class FakeDaemon:
             self.die(box, _POWER_LOST)
 
     def forget_orders(self) -> None:
-        """Lose what is in /run, and the stand-in with it: without orders it removes itself."""
+        """Forget what /run held; a stand-in that is left finds nothing there and goes away."""
         self.stand_in = False
         for box in self.boxes.values():
             box.order = ""
+            box.reached = False
+
+    def debris(self) -> frozenset[tuple[str, str]]:
+        """Return what drainer has left: each container with a checkpoint's name, or with none."""
+        found = {("", "")} if self.stand_in else set()
+        for box in self.boxes.values():
+            found |= {(box.container.id, name) for name in (*box.checkpoints, *box.dumps)}
+            if box.order or LABEL_PLACEHOLDER in box.container.labels:
+                found.add((box.container.id, ""))
+        return frozenset(found)
 
     def boot(self) -> None:
         """Start what the restart policies want, cold (moby daemon/daemon.go restore).

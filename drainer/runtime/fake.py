@@ -21,8 +21,8 @@ class FakeRuntime:
         self.engine = engine
         self.orders: list[Order] = []
         """Every restore that was ever ordered."""
-        self.withdrawn: list[str] = []
-        """Each container whose order was found not to have been obeyed."""
+        self.withdrawn: list[tuple[str, str]] = []
+        """Each order that was found not to have been obeyed: container and checkpoint."""
         self.placeholders: set[str] = set()
         """Every container that was ever to hold its addresses only."""
         self.restore_errors: dict[str, str] = {}
@@ -51,9 +51,9 @@ class FakeRuntime:
         with self.engine.runtime_call("sweep") as daemon:
             daemon.stand_in = False
             ordered = tuple(box for box in daemon.boxes.values() if box.order)
+            self.withdrawn += [(box.container.id, box.order) for box in ordered]
             for box in ordered:
                 box.order = ""
-            self.withdrawn += [box.container.id for box in ordered]
             return frozenset(box.container.id for box in ordered)
 
     @contextmanager
@@ -97,7 +97,7 @@ class FakeRuntime:
         ):
             box = daemon.find(container)
             box.order, order = "", box.order
-            self.withdrawn += [container] if order else []
+            self.withdrawn += [(container, order)] if order else []
             return bool(order)
         return False
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ FLAGS = ("file-locks", "tcp-established", "ext-unix-sk", "link-remap")
 
 DELETE_SECONDS = 30.0
 _LOG_LIMIT = 4 << 20
+_LAST_WORDS = 2.0
+"""Seconds from a restore's death until its status is noted, at most."""
 
 
 class Runc:
@@ -165,6 +168,7 @@ class Runc:
         if stand_in.under_way(directory):
             # It would go on beside a cold start, and nobody would know its pids any more.
             self._end(directory, root)
+            _await(directory / "status")
         shutil.rmtree(directory, ignore_errors=True)
         if not reached:
             _open_gate(container, root)
@@ -210,6 +214,13 @@ def _open_gate(container: str, root: str) -> None:
         with suppress(OSError):
             # Only if it is empty: what is not may be the state of a container.
             (Path(root) / container).rmdir()
+
+
+def _await(file: Path) -> None:
+    """Let the last words of a killed restore be said: they would bring its directory back."""
+    end = time.monotonic() + _LAST_WORDS
+    while not file.exists() and time.monotonic() < end:
+        time.sleep(agent.POLL)
 
 
 def _text(file: Path) -> str:

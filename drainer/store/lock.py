@@ -1,18 +1,21 @@
 """One drainer at a time."""
 
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from drainer.errors import DrainerError, LockedError
+from drainer.errors import LockedError, NoPermissionError, StorageError
 from drainer.store.files import StateDirectory
 from drainer.text import printable
 
 LOCK_NAME = "lock"
 
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_UNSAFE = {errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM}
 _POLL = 0.1
 
 
@@ -21,16 +24,21 @@ def lock(directory: StateDirectory, verb: str, wait: float = 0.0) -> Iterator[No
     """Hold the lock of `directory` while the block runs.
 
     Waits up to `wait` seconds for it, then raises `LockedError` naming the holder's `verb` and
-    pid. The kernel drops the lock when its holder dies, so it is never stale.
+    pid. The kernel drops the lock when its holder dies, so it is never stale. Raises
+    `NoPermissionError` for a link or anything but a plain file, `StorageError` when it cannot be
+    opened.
     """
+    shown = printable(str(directory.path / LOCK_NAME))
     try:
         fd = os.open(LOCK_NAME, _FLAGS, 0o600, dir_fd=directory.fd)
     except OSError as error:
-        raise DrainerError(
-            f"{printable(str(directory.path / LOCK_NAME))}: cannot be opened: {error.strerror}",
-            "move it away",
-        ) from error
+        kind = NoPermissionError if error.errno in _UNSAFE else StorageError
+        raise kind(f"{shown}: cannot be opened: {error.strerror}", "move it away") from error
     try:
+        found = os.fstat(fd)
+        # It is written to: another name of it may be a file of somebody's.
+        if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise NoPermissionError(f"{shown}: not a plain file with one name", "move it away")
         _acquire(fd, wait)
         _sign(fd, verb)
         yield

@@ -18,6 +18,9 @@ GROWTH = 4
 LEAST_RESERVE = 1 << 20
 """Bytes kept for writing the manifest on a full disk: some times its size, and so many at least."""
 
+DETAIL = 2000
+"""Characters of a `detail`, at most: no answer of Docker's may make a manifest too large."""
+
 
 def utc_now() -> datetime:
     """Return the present time, in UTC."""
@@ -118,6 +121,8 @@ class Record:
         """
         with self._lock:
             entry = self.entry(entry_id)
+            if isinstance(detail := changes.get("detail"), str):
+                changes["detail"] = detail[:DETAIL]
             if state is not None:
                 changes["state"] = state
                 changes["times"] = {**entry.times, state.value: self._now()}

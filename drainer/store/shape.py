@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 _CHECKPOINT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
+_CRIU_OPTION = re.compile(r"[a-z][a-z-]*( [0-9]+[KMG]?)?", re.ASCII)
+"""A switch or a size: nothing that names a file or a program, or is more than one line."""
 _STATES = frozenset(State)
 
 
@@ -77,15 +79,18 @@ def check(manifest: Manifest) -> None:
     if manifest.version != MANIFEST_VERSION:
         raise ShapeError(("version",), f"not {MANIFEST_VERSION}")
     # Paths of checkpoints are made of this.
-    root = manifest.engine.root_dir
-    if not root.startswith("/") or ".." in root.split("/") or "\0" in root:
-        raise ShapeError(("engine", "root_dir"), "not an absolute path")
+    _check_directory(manifest.engine.root_dir, ("engine", "root_dir"))
     seen: set[str] = set()
     for index, entry in enumerate(manifest.entries):
         _check_entry(entry, ("entries", index))
         if entry.id in seen:
             raise ShapeError(("entries", index, "id"), "given twice")
         seen.add(entry.id)
+
+
+def _check_directory(text: str, path: Path) -> None:
+    if not text.startswith("/") or ".." in text.split("/") or "\0" in text:
+        raise ShapeError(path, "not an absolute path")
 
 
 def _check_entry(entry: Entry, path: Path) -> None:
@@ -97,11 +102,21 @@ def _check_entry(entry: Entry, path: Path) -> None:
     name = entry.checkpoint
     if name and (not _CHECKPOINT.fullmatch(name) or ".." in name):
         raise ShapeError((*path, "checkpoint"), "not a checkpoint's name")
-    if not _DIGEST.fullmatch(entry.evidence):
-        raise ShapeError((*path, "evidence"), "not a SHA-256")
     for key in entry.times:
         if key not in _STATES:
             raise ShapeError((*path, "times", key), "not a state")
+    _check_restore(entry, path)
+
+
+def _check_restore(entry: Entry, path: Path) -> None:
+    """Refuse what would have a restore read, remove or run something else."""
+    if not _DIGEST.fullmatch(entry.evidence):
+        raise ShapeError((*path, "evidence"), "not a SHA-256")
+    if entry.runtime_root:
+        _check_directory(entry.runtime_root, (*path, "runtime_root"))
+    for index, line in enumerate(entry.criu_options):
+        if not _CRIU_OPTION.fullmatch(line):
+            raise ShapeError((*path, "criu_options", index), "not an option of drainer's for CRIU")
 
 
 def plain_fields(value: "DataclassInstance") -> dict[str, object]:

@@ -125,7 +125,8 @@ class DockerHarness:
     patience = PATIENCE
 
     def __init__(self) -> None:
-        self.engine: Engine = DockerEngine()
+        self._docker = DockerEngine()
+        self.engine: Engine = self._docker
         search_path = containerd.search_path(Proc())
         runc, self._stand_in = stand_in.find(search_path)
         self.runtime: Runtime = Runc(runc, self._stand_in, search_path)
@@ -145,7 +146,9 @@ class DockerHarness:
         return identity
 
     def progress(self, container: str) -> int:
-        return int(_docker("logs", "--tail=1", container) or 0)
+        # Docker's command takes long to start, and this is asked all the time.
+        numbers = self._docker.logs(container).split()
+        return int(numbers[-1]) if numbers else 0
 
     def advance(self, container: str) -> None:
         before = self.progress(container)
@@ -177,9 +180,10 @@ class DockerHarness:
         deadline = time.monotonic() + PATIENCE
         left = self._made[::-1]
         while left and time.monotonic() < deadline:
-            left = [container for container in left if _run("rm", "--force", container).returncode]
-            if left:
-                time.sleep(1)
+            if _run("rm", "--force", *left).returncode == 0:
+                return
+            time.sleep(1)
+            left = [container for container in left if not _run("inspect", container).returncode]
         assert not left, f"containers could not be removed: {left}"
 
 

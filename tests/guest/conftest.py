@@ -1,6 +1,6 @@
 """Fixtures for the tests on real hosts.
 
-`DRAINER_LAB_SUITES=forky,trixie` chooses the hosts' suites. What explains a failure is kept in
+`DRAINER_LAB_SUITES=forky` chooses the hosts' suites. What explains a failure is kept in
 `$DRAINER_LAB_ARTIFACTS`, or below the lab's cache, and the report names the directory.
 """
 
@@ -19,8 +19,7 @@ from tests.lab.host import Host, Image, Options, start
 from tests.lab.install import with_drainer
 
 CHECKOUT = Path(__file__).parents[2]
-SUITES = os.environ.get("DRAINER_LAB_SUITES", "forky,trixie").split(",")
-"""By default not bookworm, which takes another quarter of an hour."""
+SUITES = os.environ.get("DRAINER_LAB_SUITES", "forky,trixie,bookworm").split(",")
 
 _HOSTS = pytest.StashKey[list[Host]]()
 _TEST_SECONDS = 1200.0

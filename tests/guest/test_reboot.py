@@ -23,6 +23,8 @@ from tests.lab.workloads import (
     start_all,
 )
 
+pytestmark = pytest.mark.suites("forky", "trixie")
+
 PORT = 9001
 WEB = 8080
 KEYS = 200
@@ -294,8 +296,6 @@ def test_no_unit_failed_and_the_drain_is_on_the_console(story: Story) -> None:
     assert re.search(r"drainer: redis: stopped", story.host.console())
 
 
-# Docker 20.10 takes minutes to stop so many containers in an emulated guest.
-@pytest.mark.suites("forky", "trixie")
 def test_restarts_and_reloads_drain_nothing(story: Story) -> None:
     host = story.host
     before = host.output("sha256sum /var/lib/drainer/manifest.yaml")

@@ -148,6 +148,11 @@ def all_is_well(host: Host) -> dict[str, str]:
     return states
 
 
+# On the runtime route, whatever the suite: of the newest Docker.
+NEWEST = pytest.mark.suites("forky")
+
+
+@NEWEST
 def test_a_drainer_killed_in_mid_restore_leaves_runc_and_every_container(host: Host) -> None:
     in_mid_restore(host)
     host.run("pkill -9 -f 'drainer [r]esume'")
@@ -156,6 +161,7 @@ def test_a_drainer_killed_in_mid_restore_leaves_runc_and_every_container(host: H
     assert "restored" in all_is_well(host).values()
 
 
+@NEWEST
 @pytest.mark.parametrize("daemon", ["containerd", "docker"])
 def test_a_daemon_killed_in_mid_restore_costs_at_most_that_restore(host: Host, daemon: str) -> None:
     in_mid_restore(host)
@@ -166,6 +172,7 @@ def test_a_daemon_killed_in_mid_restore_costs_at_most_that_restore(host: Host, d
     assert list(all_is_well(host).values()).count("restored") >= 2
 
 
+@NEWEST
 def test_a_power_cut_in_mid_restore_leaves_no_stand_in(host: Host) -> None:
     in_mid_restore(host)
     host.run("sync && test -x /usr/local/sbin/runc")
@@ -174,6 +181,7 @@ def test_a_power_cut_in_mid_restore_leaves_no_stand_in(host: Host) -> None:
     assert host.output("docker run --rm lab/busybox echo hello", 120) == "hello"
 
 
+@NEWEST
 def test_runc_costs_little_more_while_the_stand_in_is_there(host: Host) -> None:
     script = """
 import pathlib, subprocess, time

@@ -6,9 +6,9 @@ import pytest
 from drainer.drain import new_manifest, outcome_counts
 from drainer.errors import CheckpointInvalidError, EngineError, EngineTimeoutError
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import LABEL_ENABLE, Address, Mount, RestartPolicy, Route
+from drainer.model import LABEL_ENABLE, ROUTES, Address, Mount, RestartPolicy, Route
 from drainer.runtime.base import Place
-from tests.unit.world import World, container_id
+from tests.unit.world import Clock, Killed, World, container_id
 
 POLICIES = ["no", "always", "unless-stopped", "on-failure"]
 
@@ -65,7 +65,7 @@ def test_the_images_are_flushed_before_they_are_called_complete(world: World) ->
 def test_it_is_paused_before_the_checkpoint_and_until_the_kill(world: World) -> None:
     world.add("web")
     world.drain()
-    acts = [c.method for c in world.engine.calls if c.method not in {"inspect", "facts"}]
+    acts = [c.method for c in world.engine.calls if c.method not in {"sweep", "inspect", "facts"}]
     assert acts == ["running", "pause", "create_checkpoint", "kill"]
 
 
@@ -82,7 +82,7 @@ def test_a_skipped_container_is_not_touched(world: World) -> None:
     manifest = world.drain()
     assert state_of(manifest, "shell") is State.LEFT
     assert manifest.entries[0].skip_reason == "tty"
-    assert {c.method for c in world.engine.calls} <= {"running", "facts"}
+    assert {c.method for c in world.engine.calls} <= {"sweep", "running", "facts"}
 
 
 @pytest.mark.parametrize("call", ["set_restart_policy", "pause", "create_checkpoint", "kill"])
@@ -259,6 +259,24 @@ def test_one_restarted_since_the_plan_is_left_alone(world: World) -> None:
     assert world.now("web").restart_policy.name == "always"
 
 
+@pytest.mark.parametrize("chosen", ["no", "unless-stopped"])
+def test_a_policy_that_was_changed_since_the_plan_is_the_one_to_be_put_back(
+    world: World, chosen: str
+) -> None:
+    world.add("web", "always")
+    policy = RestartPolicy(chosen)
+
+    def choose() -> None:
+        world.engine.change("web", restart_policy=policy)
+
+    world.engine.script("inspect", "web", run=choose)
+    (entry,) = world.drain().entries
+    assert entry.restart_policy == policy
+    world.reboot()
+    world.resume()
+    assert world.now("web").restart_policy == policy
+
+
 def test_one_that_somebody_thawed_is_not_killed(world: World) -> None:
     world.add("web", "always")
     world.engine.script("inspect", "web", nth=2, run=lambda: world.engine.unpause("web"))
@@ -302,6 +320,46 @@ def test_a_second_drain_gives_what_runs_again_its_policy_back_first(world: World
     world.reboot()
     world.resume()
     world.check_promise()
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_second_drain_deletes_the_used_checkpoint_that_a_killed_resume_has_left(
+    tmp_path: Path, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drainer.drain.datetime", Clock)
+    world = World(tmp_path / "state", routes=(route,))
+    world.add("web")
+    world.add("db")
+    (used,) = {e.checkpoint for e in world.drain().entries}
+    world.reboot()
+
+    def die_once_restored(_what: str) -> None:
+        world.dead = any(e.state is State.RESTORED for e in world.file.read().entries)
+
+    world.at_instant = die_once_restored
+    with pytest.raises(Killed):
+        world.resume()
+    world.live_again()
+    (restored,) = (e.id for e in world.file.read().entries if e.state is State.RESTORED)
+    assert world.engine.checkpoint_size(restored, used)
+    world.drain()
+    assert (restored, used) not in world.engine.debris()
+
+
+def test_one_that_waits_is_resumed_after_what_it_uses_is_drained_again(world: World) -> None:
+    net = world.add("net", "always")
+    app = world.add("app", network_mode=f"container:{net.id}")
+    world.drain()
+    world.engine.start(net.id, 1)
+    manifest = world.drain()
+    assert {e.name: e.state for e in manifest.entries} == {
+        "app": State.STOPPED,
+        "net": State.STOPPED,
+    }
+    world.reboot()
+    world.resume()
+    assert world.engine.is_restored(app.id)
+    assert world.engine.is_restored(net.id)
 
 
 def test_an_opted_out_one_is_skipped_with_its_reason(world: World) -> None:

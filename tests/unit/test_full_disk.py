@@ -62,7 +62,7 @@ def test_what_does_not_fit_is_skipped_before_anything_is_touched(full: World) ->
     assert reason.id == f"no_room_{full.routes[0]}"
     assert "needed" in reason.detail
     assert full.drain().entries[0].skip_reason == reason.id
-    assert methods(full.engine) <= {"running", "facts"}
+    assert methods(full.engine) <= {"sweep", "running", "facts"}
 
 
 def test_what_is_worth_most_is_carried_where_not_all_fit(full: World) -> None:

@@ -10,6 +10,10 @@ from drainer.units import DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours, render, templ
 
 PROGRAM = Path("/usr/bin/env")
 
+EXPOSURE = 90
+"""What `systemd-analyze security` may find of ten points, in tenths; it weighs what is not here."""
+LOCKS = ("CapabilityBoundingSet=", "NoNewPrivileges=", "NotifyAccess=")
+
 
 def settings(unit: str) -> dict[str, str]:
     lines = (line.partition("=") for line in template(unit).splitlines())
@@ -42,6 +46,42 @@ def test_systemd_would_have_found_an_unknown_key(tmp_path: Path) -> None:
     path.write_text(render(DRAIN_UNIT, PROGRAM).replace("KillMode=", "KilMode="))
     command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(path)]
     assert subprocess.run(command, capture_output=True, check=False, timeout=50).returncode != 0
+
+
+def exposure(path: Path, threshold: int) -> tuple[int, str]:
+    """Let systemd judge a unit; its status is 0 up to the threshold, in tenths."""
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
+    command += [f"--threshold={threshold}", str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=50)
+    return result.returncode, result.stdout
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_they_are_locked_down_as_far_as_criu_allows(tmp_path: Path, unit: str) -> None:
+    path = tmp_path / unit
+    path.write_text(render(unit, PROGRAM))
+    status, report = exposure(path, EXPOSURE)
+    assert status == 0, report
+    lines = (line for line in path.read_text().splitlines() if not line.startswith(LOCKS))
+    path.write_text("\n".join(lines) + "\n")
+    status, report = exposure(path, EXPOSURE)
+    assert status != 0, report
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_what_criu_needs_for_a_dump_is_left_to_it(unit: str) -> None:
+    lines = (line.partition("=") for line in template(unit).splitlines())
+    taken = {
+        cap for key, _, words in lines if key == "CapabilityBoundingSet" for cap in words.split()
+    }
+    assert taken
+    needed = (
+        *("ADMIN", "PTRACE", "RESOURCE", "CHROOT", "MODULE", "NICE"),
+        *("SETUID", "SETGID", "SETPCAP", "KILL", "CHOWN", "FOWNER", "DAC_OVERRIDE", "MKNOD"),
+        *("DAC_READ_SEARCH", "NET_ADMIN", "NET_RAW", "MAC_ADMIN", "AUDIT_CONTROL", "BPF"),
+    )
+    names = {f"CAP_{word}" for word in needed} | {f"CAP_SYS_{word}" for word in needed}
+    assert not {cap.removeprefix("~") for cap in taken} & names
 
 
 def test_the_budgets_end_before_systemd_loses_patience() -> None:

@@ -1,30 +1,68 @@
 """A whole host in memory: drain it, reboot it, resume it, and hold drainer to its promise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import ClassVar
 
 from drainer.carriers.base import Carriers
 from drainer.carriers.engine import EngineCarrier
 from drainer.carriers.runtime import RuntimeCarrier
+from drainer.cli.wiring import remove_placeholders
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, settle
-from drainer.engine.fake import FakeEngine
+from drainer.engine.fake import Call, FakeEngine
 from drainer.host.fake import FakeHost
 from drainer.inventory import take_inventory
-from drainer.manifest import Entry, Manifest
+from drainer.manifest import CheckpointState, Entry, Manifest
 from drainer.model import ROUTES, Container, EngineFacts, Plan, RestartPolicy, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
 from drainer.release import take_up
 from drainer.resume import ResumeOptions, resume
 from drainer.runtime.fake import FakeRuntime
-from drainer.store.files import StateDirectory
+from drainer.store.files import Os, StateDirectory
 from drainer.store.manifest_file import ManifestFile, Record
 
 
 class Killed(BaseException):
     """The drainer process is no more."""
+
+
+class Clock(datetime):
+    """A clock by which no two drains begin in the same second."""
+
+    ticks: ClassVar[int] = 0
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Clock":
+        Clock.ticks += 1
+        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=Clock.ticks)
+        return cls.fromtimestamp(moment.timestamp(), tz)
+
+
+class QuickOs(Os):
+    """Flushes nothing: here a process dies and a machine does, but never the page cache."""
+
+    def fsync(self, fd: int) -> None:
+        pass
+
+    def fsync_dir(self, dir_fd: int) -> None:
+        pass
+
+
+class Writings(StateDirectory):
+    """The state directory of a process that may be killed at a write."""
+
+    def __init__(self, world: "World") -> None:
+        super().__init__(world.state, calls=QuickOs())
+        self._world = world
+
+    def write(self, name: str, data: bytes) -> None:
+        self._world.instant("before a write")
+        super().write(name, data)
+        self._world.instant("after a write")
 
 
 def container_id(name: str) -> str:
@@ -43,23 +81,47 @@ class World:
     seen: list[Entry] = field(default_factory=list)
 
     dead: bool = False
-    """Whether the drainer process was killed: then it calls nothing any more."""
+    """Whether the drainer process was killed: then it calls and writes nothing any more."""
+    at_instant: Callable[[str], None] = lambda _what: None
+    """Called before each call of drainer's, and before and after each of its writes.
+
+    The instant after the effect of a call is the one before what follows it.
+    """
 
     def __post_init__(self) -> None:
-        self.engine = FakeEngine(delay=self._live)
+        self.engine = FakeEngine(delay=self._before_call)
         self.host = FakeHost(self.engine)
         self.runtime = FakeRuntime(self.engine)
-        self.file = ManifestFile(StateDirectory(self.state))
+        self.file = ManifestFile(Writings(self))
         self.originals: dict[str, RestartPolicy] = {}
 
-    def _live(self, _call: object) -> None:
+    def instant(self, what: str) -> None:
+        """Let happen what is to happen at this instant; raises `Killed` in a dead process."""
+        if not self.dead:
+            self.at_instant(what)
         if self.dead:
             raise Killed
+
+    def _before_call(self, call: Call) -> None:
+        self.instant(call.method)
+
+    def kill_at(self, number: int) -> None:
+        """Let the process die at the `number`th instant from now."""
+        left = number
+
+        def count(_what: str) -> None:
+            nonlocal left
+            left -= 1
+            self.dead = self.dead or left == 0
+
+        self.at_instant = count
 
     def live_again(self) -> None:
         """Let the next drainer process begin, on the same state directory."""
         self.dead = False
-        self.file = ManifestFile(StateDirectory(self.state))
+        self.at_instant = lambda _what: None
+        self.file.directory.close()
+        self.file = ManifestFile(Writings(self))
 
     def add(
         self, name: str, policy: str = "no", *, files: tuple[str, ...] = (), **fields: object
@@ -92,11 +154,12 @@ class World:
 
     def drain(self, on_change: Callable[[Entry], None] | None = None) -> Manifest:
         """Drain, as the command does, carrying on from an unfinished drain."""
+        not_begun = self.runtime.sweep()
         kept: tuple[Entry, ...] = ()
         if self.file.exists and (old := self.file.read()).pending:
             carriers = self.carriers(old.engine, Deadline(None))
             record = Record(self.file, old)
-            take_up(record, self.runtime.sweep())
+            take_up(record, not_begun)
             kept = settle(self.engine, record, carriers)
         deadline = Deadline(self.budget)
         plan = self.plan()
@@ -123,33 +186,49 @@ class World:
         self.host.reboot()
 
     def resume(self) -> Manifest:
-        """Resume, as the command does; nothing happens to a manifest that is finished."""
+        """Resume, as the command does; a manifest that is finished is left as it is."""
+        not_begun = self.runtime.sweep()
         manifest = self.file.read()
         if not manifest.pending:
+            remove_placeholders(self.engine, lambda: self.runtime)
             return manifest
         deadline = Deadline(self.budget)
         record = Record(self.file, manifest)
-        take_up(record, self.runtime.sweep())
+        take_up(record, not_begun)
         keeper = AddressKeeper(
             self.engine,
             self.runtime.lay_out_placeholder,
             self.runtime.forget_placeholder,
-            manifest.entries,
+            [e for e in manifest.entries if not e.state.ended],
         )
         with self.runtime.window():
-            keeper.prepare()
-            result = resume(
-                record,
-                self.engine,
-                self.host,
-                self.carriers(manifest.engine, deadline),
-                deadline,
-                ResumeOptions(parallel=self.parallel, container_timeout=0.0),
-                self.seen.append,
-                keeper=keeper,
-            )
-            keeper.finish()
-            return result
+            try:
+                keeper.prepare()
+                return resume(
+                    record,
+                    self.engine,
+                    self.host,
+                    self.carriers(manifest.engine, deadline),
+                    deadline,
+                    ResumeOptions(parallel=self.parallel, container_timeout=0.0),
+                    self.seen.append,
+                    keeper=keeper,
+                )
+            finally:
+                keeper.finish()
+
+    def kept_checkpoints(self) -> set[tuple[str, str]]:
+        """Return those that the manifest says are still there: by container and name."""
+        return {
+            (e.id, e.checkpoint)
+            for e in (self.file.read().entries if self.file.exists else ())
+            if e.checkpoint_state is CheckpointState.UNUSABLE
+            or any("was not deleted" in note for note in e.notes)
+        }
+
+    def check_debris(self, kept: Collection[tuple[str, str]] = ()) -> None:
+        """Nothing is left but checkpoints that are kept: by container and name."""
+        assert self.engine.debris() - self.kept_checkpoints() - set(kept) == set()
 
     def now(self, name: str) -> Container:
         """Inspect a container without that counting as a call of drainer's."""

@@ -244,6 +244,7 @@ def test_an_order_that_was_not_taken_is_taken_back_with_its_gate(
 def test_an_order_that_was_taken_leaves_the_state_to_runc(machine: Machine, orders: Path) -> None:
     machine.runc.lay_out(order(machine))
     (orders / ID / "order.json").rename(orders / ID / "taken.json")
+    (orders / ID / "restore.pid").write_text("0")
     assert machine.runc.take_back(ID, str(machine.root))
     assert not any(orders.iterdir())
     assert (machine.root / ID).is_dir()

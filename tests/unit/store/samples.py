@@ -37,6 +37,8 @@ def sample() -> Manifest:
         addresses=(Address("bridge", "172.17.0.2", mac="02:42:ac:11:00:02"),),
         wave=1,
         needs=(B,),
+        runtime_root="/run/docker/runtime-runc/moby",
+        criu_options=("file-locks", "ghost-limit 1G"),
         checkpoint="drainer-20261124T010203Z",
         checkpoint_state=CheckpointState.COMPLETE,
         size=123_456_789_012,

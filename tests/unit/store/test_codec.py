@@ -137,6 +137,10 @@ def test_no_proper_version_is_refused(new: str) -> None:
         ("root_dir: /var", "root_dir: var", "engine.root_dir"),
         ("root_dir: /var", "root_dir: /var/../etc", "engine.root_dir"),
         ("trigger: shutdown\n", "", "trigger"),
+        ("runtime_root: /run/", "runtime_root: run/", "entries[0].runtime_root"),
+        ("runtime_root: /run/", "runtime_root: /run/../", "entries[0].runtime_root"),
+        ("- file-locks", "- action-script /tmp/x", "entries[0].criu_options[0]"),
+        ("- file-locks", r'- "file-locks\nlibdir x"', "entries[0].criu_options[0]"),
     ],
 )
 def test_a_wrong_value_is_named_with_line_and_path(old: str, new: str, said: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from drainer.errors import DrainerError, LockedError
+from drainer.errors import DrainerError, LockedError, NoPermissionError
 from drainer.store.files import StateDirectory
 from drainer.store.lock import lock
 
@@ -89,3 +89,22 @@ def test_hostile_content_of_the_lock_file_is_escaped(directory: StateDirectory) 
         with pytest.raises(LockedError) as caught, lock(directory, "resume"):
             pass
     assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "hard link"])
+def test_anything_but_a_plain_file_with_one_name_is_refused(
+    directory: StateDirectory, tmp_path: Path, kind: str
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    place = directory.path / "lock"
+    if kind == "directory":
+        place.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(place)
+    else:
+        place.hardlink_to(victim)
+    with pytest.raises(NoPermissionError) as caught, lock(directory, "drain"):
+        pass
+    assert caught.value.hint
+    assert victim.read_text() == "untouched"

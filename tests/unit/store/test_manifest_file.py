@@ -10,8 +10,9 @@ import pytest
 from drainer.errors import DrainerError, ManifestInvalidError, NoManifestError
 from drainer.manifest import Entry, State
 from drainer.model import RestartPolicy
+from drainer.store import codec
 from drainer.store.files import Os, StateDirectory
-from drainer.store.manifest_file import ManifestFile, Record
+from drainer.store.manifest_file import DETAIL, ManifestFile, Record
 from tests.unit.store.samples import A, B, sample
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -78,6 +79,13 @@ def test_changes_of_several_entries_are_one_write(directory: StateDirectory) -> 
     first, second = sample().entries
     assert record.manifest.entries == (replace(first, files_checked="x", detail="now"), second)
     assert file.read() == record.manifest
+
+
+def test_a_detail_of_any_length_can_be_written(directory: StateDirectory) -> None:
+    record = Record(ManifestFile(directory), sample())
+    entry = record.update(A, detail="x" * (codec.LIMIT + 1))
+    assert len(entry.detail) == DETAIL
+    assert record.update(A, state=State.RESTORING).detail == entry.detail
 
 
 def test_finishing(directory: StateDirectory) -> None:

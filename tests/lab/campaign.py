@@ -1,0 +1,203 @@
+"""Break a real host in the middle of a drain or a resume, again and again, and count.
+
+`python -m tests.lab.campaign [--rounds N] [--suite SUITE]`. Each round has a number, and the number
+decides what breaks and when. Rounds that this checkout has behind it are not repeated, so that a
+campaign can be ended and carried on at any time; the table is of all its rounds.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.lab import build
+from tests.lab.cache import cache_dir
+from tests.lab.errors import LabError
+from tests.lab.faults import FAULTS, Fault, strike
+from tests.lab.host import Host, Image, start
+from tests.lab.install import with_drainer
+from tests.lab.recipe import RECIPES
+from tests.lab.say import say
+from tests.lab.verdict import Findings, Shown, judge
+from tests.lab.workloads import numbers, start_all
+
+CHECKOUT = Path(__file__).parents[2]
+LIMIT = 900.0
+"""Seconds for a drain or a resume, whatever breaks."""
+WORKLOADS = (
+    numbers("one", "--restart always"),
+    numbers("two", "--restart unless-stopped"),
+    numbers("three", "--restart on-failure"),
+    numbers("four", "--network container:one --restart always"),
+)
+PHASES = ("drain", "resume")
+ENDS = ("resume", "reboot")
+DEBRIS = """\
+find /usr/local/sbin /run/drainer -mindepth 1 2>/dev/null
+pgrep -a 'criu|^runc'
+ls -d /tmp/ctrd-checkpoint* 2>/dev/null
+docker ps -aq --filter label=drainer.placeholder
+find /sys/fs/cgroup -path '*docker*' -name cgroup.freeze -exec grep -l 1 {} + 2>/dev/null
+true
+"""
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round does: its number decides everything."""
+
+    number: int
+    phase: str
+    fault: str
+    end: str
+    moment: float
+    """When it breaks, as a part of how long the phase takes undisturbed."""
+
+
+def plan(number: int) -> Round:
+    """Go through faults, phases and ends in turn, and choose the moment by lot."""
+    lot = random.Random(number)  # noqa: S311 - no secret
+    return Round(
+        number,
+        phase=PHASES[number // len(FAULTS) % len(PHASES)],
+        fault=FAULTS[number % len(FAULTS)].name,
+        end=ENDS[number // len(FAULTS) // len(PHASES) % len(ENDS)],
+        moment=round(lot.random(), 3),
+    )
+
+
+def look(host: Host) -> dict[str, Shown]:
+    """Ask Docker for the containers, and their logs twice."""
+    names = [w.name for w in WORKLOADS]
+    first = {name: _log(host, name) for name in names}
+    time.sleep(2)
+    lines = host.output(
+        "docker inspect -f '{{.Name}} {{.State.Running}} {{.State.Paused}}"
+        " {{.HostConfig.RestartPolicy.Name}}' " + " ".join(names) + " || true"
+    ).splitlines()
+    seen = {}
+    for name, running, paused, policy in (line.removeprefix("/").split() for line in lines):
+        log = _log(host, name)
+        advances = len(log) > len(first[name])
+        seen[name] = Shown(running == "true", paused == "true", policy, log, advances)
+    return seen
+
+
+def _log(host: Host, name: str) -> tuple[int, ...]:
+    text = host.output(f"docker logs {name} 2>/dev/null || true")
+    return tuple(int(word) for word in text.split())
+
+
+def play(host: Host, this: Round, seconds: dict[str, float]) -> tuple[Findings, bool]:
+    """Play a round; return what came of it, and whether it ended within its time."""
+    fault = next(f for f in FAULTS if f.name == this.fault)
+    host.run("docker ps -aq | xargs -r docker rm -f; rm -f /root/full", 120)
+    start_all(host, WORKLOADS)
+    time.sleep(2)
+    before = look(host)
+    if this.phase == "resume":
+        host.run("drainer drain", LIMIT)
+    in_time = strike(host, fault, f"drainer {this.phase}", this.moment * seconds[this.phase], LIMIT)
+    in_time = _recover(host, fault, this.end) and in_time
+    status = json.loads(host.output("drainer status --json", 120))
+    states = {e["name"]: str(e["state"]) for e in status["manifest"]["entries"]}
+    return judge(before, look(host), states, tuple(host.output(DEBRIS).splitlines())), in_time
+
+
+def _recover(host: Host, fault: Fault, end: str) -> bool:
+    """Boot or resume, as an operator or the host would; tell whether that was done in time."""
+    if fault.cuts_power:
+        host.power_on(LIMIT)
+    elif end == "reboot":
+        host.run("rm -f /root/full")
+        host.reboot(timeout=LIMIT)
+    else:
+        host.run("rm -f /root/full; drainer resume", LIMIT, check=False)
+        return True
+    # A unit that failed is tried again 20 seconds later.
+    unit = "systemctl is-active drainer-resume.service"
+    host.wait_until(f"! {unit} | grep -q activating && echo done", LIMIT)
+    return True
+
+
+def measure(host: Host) -> dict[str, float]:
+    """Time both phases undisturbed, in seconds."""
+    start_all(host, WORKLOADS)
+    seconds = {}
+    for phase in PHASES:
+        begin = time.monotonic()
+        host.run(f"drainer {phase}", LIMIT)
+        seconds[phase] = time.monotonic() - begin
+    return seconds
+
+
+def record_of(image: Image) -> Path:
+    """Return where the rounds of a checkout on a suite are noted, one JSON object a line."""
+    layer = image.layer.stem if image.layer else image.directory.name
+    return cache_dir() / f"campaign-{image.suite}-{layer}.jsonl"
+
+
+def table(lines: list[dict[str, object]]) -> str:
+    """Sum rounds up: for each fault the rounds, and what became of the containers."""
+    columns = ("rounds", "kept", "cold", "lost", "twice", "policies", "misreported", "debris")
+    sums: dict[str, Counter[str]] = {}
+    for line in lines:
+        row = sums.setdefault(f"{line['fault']} in {line['phase']}", Counter())
+        row["rounds"] += 1
+        row["late"] += not line["in_time"]
+        for column in columns[1:]:
+            value = line[column]
+            row[column] += value if isinstance(value, int) else len(value)  # type: ignore[arg-type]
+    total = sum(sums.values(), Counter())
+    head = ["fault", *columns, "late"]
+    rows = [[name, *(str(row[c]) for c in head[1:])] for name, row in sorted(sums.items())]
+    rows.append(["all", *(str(total[c]) for c in head[1:])])
+    rule = ["---"] * len(head)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def main() -> int:
+    """Play rounds until enough are noted; return 1 if the promise was broken in any."""
+    parser = argparse.ArgumentParser(prog="tests/campaign", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=64)
+    parser.add_argument("--suite", default="forky", choices=sorted(RECIPES))
+    arguments = parser.parse_args()
+    image = with_drainer(build.image(arguments.suite), CHECKOUT)
+    record = record_of(image)
+    lines = (
+        [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
+    )
+    done = {line["number"] for line in lines}
+    left = [plan(n) for n in range(arguments.rounds) if n not in done]
+    while left:
+        with ExitStack() as stack:
+            host = stack.enter_context(start(image))
+            host.run("drainer install --enable", 120)
+            seconds = measure(host)
+            while left:
+                this = left.pop(0)
+                try:
+                    findings, in_time = play(host, this, seconds)
+                except LabError as error:
+                    findings, in_time = Findings(lost=(str(error)[:300],)), False
+                line = asdict(this) | asdict(findings) | {"in_time": in_time}
+                lines.append(json.loads(json.dumps(line)))
+                with record.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                well = findings.well and in_time
+                say(f"{this}: {'well' if well else f'BROKEN: {findings}'}")
+                if not well:
+                    host.collect(cache_dir() / "failed" / f"campaign-{this.number}")
+                    break
+    sys.stdout.write(table(lines) + "\n")
+    broken = ("lost", "twice", "policies", "misreported", "debris")
+    return int(any(not line["in_time"] or any(line[b] for b in broken) for line in lines))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

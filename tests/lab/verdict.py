@@ -1,0 +1,75 @@
+"""Was the promise kept? What a host shows before and after a fault, compared. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one look at a host tells of one container."""
+
+    running: bool
+    paused: bool
+    policy: str
+    log: tuple[int, ...]
+    """The numbers it has printed, all of them since it was created."""
+    advances: bool = True
+    """Whether it printed more within a few seconds."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What became of the containers of one round."""
+
+    kept: int = 0
+    """Those that have counted on without a restart."""
+    cold: int = 0
+    lost: tuple[str, ...] = ()
+    """Names of those that do not run, are paused or do not get on."""
+    twice: tuple[str, ...] = ()
+    """Names of those with a log that goes back in time: restored twice, or over later work."""
+    policies: tuple[str, ...] = ()
+    """Names of those with another restart policy than before."""
+    misreported: tuple[str, ...] = ()
+    """Names of those that are said to be restored and were started anew."""
+    debris: tuple[str, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        """Whether the promise was kept."""
+        broken = (self.lost, self.twice, self.policies, self.misreported, self.debris)
+        return not any(broken)
+
+
+def runs(log: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Split a log into what each start of the program has printed: a new one begins with 1."""
+    if not log:
+        return []
+    starts = [0, *(place for place, number in enumerate(log) if number == 1 and place)]
+    return [log[a:b] for a, b in zip(starts, [*starts[1:], len(log)], strict=True)]
+
+
+def judge(
+    before: Mapping[str, Shown],
+    after: Mapping[str, Shown],
+    states: Mapping[str, str],
+    debris: tuple[str, ...],
+) -> Findings:
+    """Compare two looks at the same containers; `states` are those of the manifest, by name."""
+    gone = Shown(running=False, paused=False, policy="", log=())
+    now = {name: after.get(name, gone) for name in before}
+    starts = {name: runs(shown.log) for name, shown in now.items()}
+    anew = {n for n in before if len(starts[n]) > len(runs(before[n].log))}
+    return Findings(
+        kept=len(before) - len(anew),
+        cold=len(anew),
+        lost=tuple(n for n, s in now.items() if not s.running or s.paused or not s.advances),
+        twice=tuple(n for n in before if any(map(_goes_back, starts[n]))),
+        policies=tuple(n for n, s in now.items() if s.policy != before[n].policy),
+        misreported=tuple(n for n in anew if states.get(n) == "restored"),
+        debris=debris,
+    )
+
+
+def _goes_back(run: tuple[int, ...]) -> bool:
+    return run != tuple(range(1, len(run) + 1))

@@ -1,0 +1,43 @@
+import pytest
+
+from tests.lab.verdict import Shown, judge, runs
+
+BEFORE = {"web": Shown(running=True, paused=False, policy="always", log=(1, 2, 3))}
+
+
+def shown(*log: int, running: bool = True, paused: bool = False, policy: str = "always") -> Shown:
+    return Shown(running=running, paused=paused, policy=policy, log=log)
+
+
+def test_a_log_is_split_at_each_start() -> None:
+    assert runs((1, 2, 3, 1, 2)) == [(1, 2, 3), (1, 2)]
+    assert runs(()) == []
+
+
+@pytest.mark.parametrize(
+    ("after", "state", "broken"),
+    [
+        (shown(1, 2, 3, 4), "restored", ""),
+        (shown(1, 2, 3, 1, 2), "started-cold", ""),
+        (shown(1, 2, 3, 1, 2), "restored", "misreported"),
+        (shown(1, 2, 3, 4, 4, 5), "restored", "twice"),
+        (shown(1, 2, 3, 4, 3, 4), "restored", "twice"),
+        (shown(1, 2, 3, 5), "restored", "twice"),
+        (shown(1, 2, 3, running=False), "left", "lost"),
+        (shown(1, 2, 3, paused=True), "left", "lost"),
+        (shown(1, 2, 3, 4, policy="no"), "restored", "policies"),
+    ],
+)
+def test_what_breaks_the_promise_is_named(after: Shown, state: str, broken: str) -> None:
+    found = judge(BEFORE, {"web": after}, {"web": state}, ())
+    assert found.well is (not broken)
+    if broken:
+        assert getattr(found, broken) == ("web",)
+
+
+def test_one_that_is_gone_is_lost() -> None:
+    assert judge(BEFORE, {}, {}, ()).lost == ("web",)
+
+
+def test_what_is_left_behind_breaks_it_too() -> None:
+    assert not judge(BEFORE, BEFORE, {}, ("/run/drainer",)).well
