@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from drainer.admission import Admission
 from drainer.carriers.base import Carrier, Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
+from drainer.engine.patience import wait_for_engine
 from drainer.errors import (
     ContainerGoneError,
     DrainerError,
@@ -43,6 +44,8 @@ class ResumeOptions:
     parallel: int = 2
     container_timeout: float = 300.0
     """Seconds that one restore may take."""
+    engine_wait: float = 0.0
+    """Seconds to wait, between two passes, for a Docker that has gone away."""
 
 
 def resume(
@@ -93,6 +96,8 @@ def resume(
         if not worker.unsettled or deadline.interrupted:
             break
         deadline.sleep(PASS_PAUSE)
+        with suppress(EngineUnavailableError, EngineTimeoutError):
+            wait_for_engine(engine, deadline, options.engine_wait)
     if not worker.unsettled:
         record.finish()
     return record.manifest

@@ -20,12 +20,12 @@ from drainer.cli.wiring import (
     interruptible,
     remove_placeholders,
     require_root,
-    wait_for_engine,
 )
 from drainer.deadline import Deadline
 from drainer.doctor.record import failed_trials
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
 from drainer.engine.base import Engine
+from drainer.engine.patience import wait_for_engine
 from drainer.errors import DrainerError, ExitCode, HostIncapableError, StorageError
 from drainer.inventory import Inventory, take_inventory
 from drainer.manifest import Entry, Manifest, State
@@ -64,7 +64,7 @@ ContainerTimeout = Annotated[float, typer.Option(min=1, help="Seconds for one co
 LOCK_WAIT = 300.0
 """Seconds that a unit waits for another drainer; a person is told at once."""
 ENGINE_WAIT = 180.0
-"""Seconds that the boot waits for Docker to answer."""
+"""Seconds that the boot waits for Docker to answer, and that a resume waits for it to come back."""
 
 
 class RouteChoice(StrEnum):
@@ -269,7 +269,7 @@ def resume_command(
             return
         wait_for_engine(settings.engine(), deadline, ENGINE_WAIT if at_boot else 0)
         output.say(f"resuming drain {manifest.drain_id}")
-        options = ResumeOptions(parallel or _cpus(), container_timeout)
+        options = ResumeOptions(parallel or _cpus(), container_timeout, ENGINE_WAIT)
         record = Record(file, manifest)
         take_up(record, not_begun)
         result = bring_back(settings, record, deadline, options)
@@ -353,6 +353,9 @@ def _resume_code(manifest: Manifest, deadline: Deadline) -> ExitCode:
         return ExitCode.OK
     if deadline.interrupted:
         return interrupted_code(deadline)
+    if manifest.pending:
+        output.say("Docker was away for too long: `drainer resume` will see to what is left")
+        return ExitCode.HOST_INCAPABLE
     if deadline.over:
         return ExitCode.DEADLINE
     return ExitCode.PARTIAL if restored or not carried else ExitCode.NOTHING_CARRIED

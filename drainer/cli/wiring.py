@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from drainer.engine.base import Engine
 from drainer.engine.docker import DockerEngine
 from drainer.errors import (
     DrainerError,
-    EngineTimeoutError,
-    EngineUnavailableError,
     ExitCode,
     NoPermissionError,
 )
@@ -39,9 +36,6 @@ from drainer.store.manifest_file import ManifestFile
 
 GRACE = 45.0
 """Seconds from a signal to the end; less than the 90 s after which systemd kills by default."""
-
-ENGINE_POLL = 1.0
-"""Seconds between two questions whether Docker answers yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,20 +137,6 @@ def interruptible(deadline: Deadline, then: str = "resume") -> Iterator[None]:
 def _abandon(code: ExitCode, then: str) -> None:
     output.say(f"Docker takes too long: `drainer {then}` will put right what is left half done")
     os._exit(code)
-
-
-def wait_for_engine(engine: Engine, deadline: Deadline, seconds: float) -> None:
-    """Wait until Docker answers, at most so long; raises `EngineUnavailableError` then."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            engine.facts()
-        except (EngineUnavailableError, EngineTimeoutError):
-            if time.monotonic() >= end or deadline.over or deadline.interrupted:
-                raise
-            deadline.sleep(ENGINE_POLL)
-        else:
-            return
 
 
 def remove_placeholders(engine: Engine, reach: Callable[[], Runtime]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from drainer import cli
 from drainer.cli.wiring import GRACE, Settings, extension
 from drainer.deadline import Deadline
-from drainer.errors import EngineError, ExitCode, StorageError
+from drainer.errors import EngineError, EngineUnavailableError, ExitCode, StorageError
 from drainer.room import LEAST_KEPT, checkpoint_bytes
 from drainer.storage import FileSystem
 from drainer.store.lock import lock
@@ -144,6 +144,22 @@ def test_drain_and_resume(drainer: Drainer) -> None:
     drainer.world.check_promise()
     assert drainer("resume") == ExitCode.OK
     assert "nothing to do" in drainer.err
+
+
+def test_a_resume_that_docker_left_alone_is_to_be_run_again(
+    drainer: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drainer.cli.app.ENGINE_WAIT", 0.0)
+    engine = drainer.world.engine
+    drainer.world.add("web")
+    drainer("drain")
+    drainer.world.reboot()
+    gone = EngineUnavailableError("gone")
+    engine.script("inspect", run=lambda: setattr(engine, "down", True), error=gone)
+    assert drainer("resume") == ExitCode.HOST_INCAPABLE
+    assert "Docker was away" in drainer.err
+    engine.down = False
+    assert drainer("resume") == ExitCode.OK
 
 
 def test_resume_without_any_drain_has_nothing_to_do(drainer: Drainer) -> None:

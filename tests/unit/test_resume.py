@@ -211,6 +211,26 @@ def test_docker_gone_away_in_between_leaves_it_to_the_next_resume(world: World) 
     world.check_promise()
 
 
+def test_a_resume_waits_for_a_docker_that_is_away(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("web", "db"):
+        world.add(name, "always")
+    world.drain()
+    world.reboot()
+    gone = EngineUnavailableError("gone")
+    world.engine.script("inspect", run=lambda: setattr(world.engine, "down", True), error=gone)
+
+    def until_it_is_back(*_: object) -> None:
+        world.engine.down = False
+
+    monkeypatch.setattr("drainer.resume.wait_for_engine", until_it_is_back)
+    manifest = world.resume()
+    assert manifest.finished
+    assert {e.state for e in manifest.entries} == {State.RESTORED}
+    world.check_promise()
+
+
 def test_a_hiccup_of_docker_s_is_got_over_in_the_same_resume(world: World) -> None:
     world.add("web", "always")
     world.drain()

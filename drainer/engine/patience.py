@@ -1,0 +1,27 @@
+"""Wait for a Docker that is away."""
+
+import time
+
+from drainer.deadline import Deadline
+from drainer.engine.base import Engine
+from drainer.errors import EngineTimeoutError, EngineUnavailableError
+
+POLL = 1.0
+"""Seconds between two questions whether Docker answers yet."""
+
+
+def wait_for_engine(engine: Engine, deadline: Deadline, seconds: float) -> None:
+    """Wait until Docker answers, at most so long.
+
+    Raises `EngineUnavailableError` or `EngineTimeoutError` then.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            engine.facts()
+        except (EngineUnavailableError, EngineTimeoutError):
+            if time.monotonic() >= end or deadline.over or deadline.interrupted:
+                raise
+            deadline.sleep(POLL)
+        else:
+            return
