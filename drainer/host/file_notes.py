@@ -2,7 +2,8 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -23,8 +24,8 @@ _DELETED = " (deleted)"
 def files_in_use(container: Container, limit: int, proc: Proc) -> tuple[FileNote, ...]:
     """Note the files of a paused container, at most `limit`; first what each process has open.
 
-    Left out is what is deleted, or not on a lasting file system, and whatever cannot be found on
-    the host with certainty.
+    Left out is what is deleted, or not on a lasting file system, whatever cannot be found on the
+    host with certainty, and what could not be looked at while the container is down.
     """
     return tuple(islice(_notes(container, proc), limit))
 
@@ -52,6 +53,7 @@ def _note(path: str, found: os.stat_result) -> FileNote:
 def _notes(container: Container, proc: Proc) -> Iterator[FileNote]:
     seen: set[tuple[str, str]] = set()
     tables: dict[str, tuple[MountPoint, ...]] = {}
+    own = frozenset(point.path for point in _mounts(proc, "self"))
     for pid in members(proc, container):
         view = proc.link(pid, "ns", "mnt")
         if view not in tables:
@@ -60,7 +62,7 @@ def _notes(container: Container, proc: Proc) -> Iterator[FileNote]:
             if (view, name) in seen:
                 continue
             seen.add((view, name))
-            note = _found(name, file, container, tables[view])
+            note = _found(name, file, tables[view], partial(_source, container, own))
             if note:
                 yield note
 
@@ -85,7 +87,7 @@ def _is_path(name: str) -> bool:
 
 
 def _found(
-    name: str, file: Path, container: Container, mounts: Sequence[MountPoint]
+    name: str, file: Path, mounts: Sequence[MountPoint], source: Callable[[str], str]
 ) -> FileNote | None:
     """Find on the host the file that processes know by `name`; None where that is not certain."""
     point = _covering(name, mounts)
@@ -99,7 +101,7 @@ def _found(
         return None
     if point.layer:
         return _in_layer(point.layer + name, used) if point.path == "/" else None
-    path = _source(name, container)
+    path = source(name)
     try:
         found = os.stat(path)  # noqa: PTH116 - as in `look`
     except (OSError, ValueError):
@@ -119,8 +121,13 @@ def _in_layer(path: str, used: os.stat_result) -> FileNote | None:
     return note if same or note.missing else None
 
 
-def _source(name: str, container: Container) -> str:
-    """Return where on the host a file in a volume or bind mount is; empty if in none."""
+def _source(container: Container, mounted: Collection[str], name: str) -> str:
+    """Return where on the host a file in a volume or bind mount is; empty if in none.
+
+    Empty also for a volume that is at its place only while a container uses it. Docker mounts those
+    of other drivers, and those with options of `local`, at a container's start (moby
+    volume/local/local.go). `mounted` are the mount points of the host.
+    """
     found = [
         m
         for m in container.mounts
@@ -129,6 +136,9 @@ def _source(name: str, container: Container) -> str:
     if not found:
         return ""
     mount = max(found, key=lambda m: len(m.destination))
+    lent = mount.driver not in {"", "local"} or mount.source in mounted
+    if mount.kind == "volume" and lent:
+        return ""
     return mount.source + name[len(mount.destination.rstrip("/")) :]
 
 
@@ -141,7 +151,7 @@ def _covering(name: str, mounts: Iterable[MountPoint]) -> MountPoint | None:
     return found
 
 
-def _mounts(proc: Proc, pid: int) -> tuple[MountPoint, ...]:
+def _mounts(proc: Proc, pid: int | str) -> tuple[MountPoint, ...]:
     return parse_mountinfo(_text(proc, pid, "mountinfo"))
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,15 +162,24 @@ PID = 7
 
 
 def noted(
-    root: Path, used: Path, kinds: dict[str, str], mounts: tuple[Mount, ...] = ()
+    root: Path,
+    used: Path,
+    kinds: dict[str, str],
+    mounts: tuple[Mount, ...] = (),
+    hosts: str = "",
 ) -> list[str]:
-    """Note what a process in a made-up /proc has open: `used`, on mounts of these kinds."""
+    """Note what a process in a made-up /proc has open: `used`, on mounts of these kinds.
+
+    `hosts` is the mountinfo of the host.
+    """
     process = root / f"proc/{PID}"
     (process / "fd").mkdir(parents=True)
     (process / "ns").mkdir()
     (process / "stat").write_text(f"{PID} (x) S 1 1 1 0")
     (process / "fd/3").symlink_to(used)
     (process / "ns/mnt").symlink_to("mnt:[1]")
+    (root / "proc/self").mkdir()
+    (root / "proc/self/mountinfo").write_text(hosts)
     lines = (f"1 0 8:1 / {place} rw - {kind}\n" for place, kind in kinds.items())
     (process / "mountinfo").write_text("".join(lines))
     found = files_in_use(Container("c" * 64, "c", pid=PID, mounts=mounts), 10, Proc(root / "proc"))
@@ -197,6 +207,19 @@ def test_a_volume_on_a_disk_is_looked_at_and_one_over_a_network_is_not(
         root = tmp_path / kind[:4]
         kinds = {"/": "overlay overlay rw", str(data): kind}
         assert noted(root, used, kinds, (same_place(data),)) == expected
+
+
+def test_a_volume_that_is_mounted_only_while_it_is_used_is_left_out(
+    tmp_path: Path, used: Path
+) -> None:
+    data = tmp_path / "data"
+    kinds = {"/": "overlay overlay rw", str(data): "ext4 /dev/sda1 rw"}
+    hosts = f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:1 /x {data} rw - ext4 /dev/sda1 rw\n"
+    volume, bind = same_place(data), Mount("bind", str(data), str(data))
+    assert noted(tmp_path / "1", used, kinds, (volume,), hosts) == []
+    assert noted(tmp_path / "2", used, kinds, (bind,), hosts) == [str(used)]
+    assert noted(tmp_path / "3", used, kinds, (replace(volume, driver="plugin"),)) == []
+    assert noted(tmp_path / "4", used, kinds, (replace(volume, driver="local"),)) == [str(used)]
 
 
 def test_the_innermost_volume_is_the_one(tmp_path: Path, used: Path) -> None:
