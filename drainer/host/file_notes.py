@@ -9,7 +9,7 @@ from pathlib import Path
 
 from drainer.evidence import FileNote, is_below
 from drainer.host.proc import members
-from drainer.host.procfs import MountPoint, Proc, parse_maps, parse_mountinfo
+from drainer.host.procfs import MountPoint, Proc, parse_maps, parse_mountinfo, parse_status
 from drainer.model import Container
 
 LASTING = frozenset(
@@ -24,8 +24,9 @@ _DELETED = " (deleted)"
 def files_in_use(container: Container, limit: int, proc: Proc) -> tuple[FileNote, ...]:
     """Note the files of a paused container, at most `limit`; first what each process has open.
 
-    Left out is what is deleted, or not on a lasting file system, whatever cannot be found on the
-    host with certainty, and what could not be looked at while the container is down.
+    Left out is what is deleted, or not on a lasting file system, what cannot be found on the host
+    with certainty, or not be looked at while the container is down, and what the container only
+    appends to or cannot write to: its program expects such a file to change.
     """
     return tuple(islice(_notes(container, proc), limit))
 
@@ -75,11 +76,20 @@ def _used(proc: Proc, pid: int) -> Iterator[tuple[str, Path]]:
             name = str(path.readlink())
         except OSError:
             continue
-        if _is_path(name):
+        if _is_path(name) and not _only_appends(proc.text(pid, "fdinfo", number)):
             yield name, path
     for mapped in parse_maps(_text(proc, pid, "maps")):
         if _is_path(mapped.path):
             yield mapped.path, proc.root / f"{pid}/map_files/{mapped.range}"
+
+
+def _only_appends(details: str) -> bool:
+    """Read /proc/PID/fdinfo/N; such files are those whose size CRIU does not check, either.
+
+    (criu files-reg.c should_check_size)
+    """
+    flags = int(parse_status(details).get("flags") or "0", 8)
+    return flags & os.O_ACCMODE == os.O_WRONLY and bool(flags & os.O_APPEND)
 
 
 def _is_path(name: str) -> bool:
@@ -91,7 +101,7 @@ def _found(
 ) -> FileNote | None:
     """Find on the host the file that processes know by `name`; None where that is not certain."""
     point = _covering(name, mounts)
-    if point is None or (point.kind not in LASTING and not point.layer):
+    if point is None or point.read_only or (point.kind not in LASTING and not point.layer):
         return None
     try:
         used = file.stat()

@@ -167,20 +167,30 @@ def noted(
     kinds: dict[str, str],
     mounts: tuple[Mount, ...] = (),
     hosts: str = "",
+    *,
+    options: str = "rw",
+    flags: int = os.O_RDWR,
+    mapped: bool = False,
 ) -> list[str]:
     """Note what a process in a made-up /proc has open: `used`, on mounts of these kinds.
 
-    `hosts` is the mountinfo of the host.
+    `hosts` is the mountinfo of the host, `flags` are those it was opened with.
     """
     process = root / f"proc/{PID}"
     (process / "fd").mkdir(parents=True)
     (process / "ns").mkdir()
     (process / "stat").write_text(f"{PID} (x) S 1 1 1 0")
     (process / "fd/3").symlink_to(used)
+    (process / "fdinfo").mkdir()
+    (process / "fdinfo/3").write_text(f"pos:\t0\nflags:\t0{flags | os.O_CLOEXEC:o}\nmnt_id:\t1\n")
+    if mapped:
+        (process / "maps").write_text(f"1000-2000 r--s 00000000 08:01 7 {used}\n")
+        (process / "map_files").mkdir()
+        (process / "map_files/1000-2000").symlink_to(used)
     (process / "ns/mnt").symlink_to("mnt:[1]")
     (root / "proc/self").mkdir()
     (root / "proc/self/mountinfo").write_text(hosts)
-    lines = (f"1 0 8:1 / {place} rw - {kind}\n" for place, kind in kinds.items())
+    lines = (f"1 0 8:1 / {place} {options} - {kind}\n" for place, kind in kinds.items())
     (process / "mountinfo").write_text("".join(lines))
     found = files_in_use(Container("c" * 64, "c", pid=PID, mounts=mounts), 10, Proc(root / "proc"))
     return [n.path for n in found]
@@ -220,6 +230,32 @@ def test_a_volume_that_is_mounted_only_while_it_is_used_is_left_out(
     assert noted(tmp_path / "2", used, kinds, (bind,), hosts) == [str(used)]
     assert noted(tmp_path / "3", used, kinds, (replace(volume, driver="plugin"),)) == []
     assert noted(tmp_path / "4", used, kinds, (replace(volume, driver="local"),)) == [str(used)]
+
+
+def test_what_is_only_appended_to_is_left_out(tmp_path: Path, used: Path) -> None:
+    mounts = (same_place(tmp_path / "data"),)
+    kinds = {"/": "ext4 /dev/sda1 rw"}
+    for flags, expected in (
+        (os.O_WRONLY | os.O_APPEND, []),
+        (os.O_RDWR | os.O_APPEND, [str(used)]),
+        (os.O_RDONLY | os.O_APPEND, [str(used)]),
+        (os.O_WRONLY, [str(used)]),
+        (os.O_RDONLY, [str(used)]),
+    ):
+        assert noted(tmp_path / f"{flags}", used, kinds, mounts, flags=flags) == expected
+    root, flags = tmp_path / "both", os.O_WRONLY | os.O_APPEND
+    assert noted(root, used, kinds, mounts, flags=flags, mapped=True) == [str(used)]
+
+
+@pytest.mark.parametrize("kind", ["ext4 /dev/sda1 rw", "overlay overlay rw,upperdir=/up"])
+def test_what_the_container_cannot_write_to_is_left_out(
+    tmp_path: Path, used: Path, kind: str
+) -> None:
+    mounts = (same_place(tmp_path / "data"),)
+    kinds = {"/": kind}
+    options = "ro,nosuid,relatime"
+    assert noted(tmp_path / "1", used, kinds, mounts, options=options, mapped=True) == []
+    assert len(noted(tmp_path / "2", used, kinds, mounts, options="rw,noro")) == 1
 
 
 def test_the_innermost_volume_is_the_one(tmp_path: Path, used: Path) -> None:
