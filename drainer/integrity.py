@@ -1,10 +1,11 @@
 """See to it that no checkpoint is restored from other images, or over other files, than its own."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
-from drainer.errors import CheckpointInvalidError, DrainerError
+from drainer.errors import CheckpointInvalidError, ContainerGoneError, DrainerError
 from drainer.evidence import (
     FILES_LIMIT,
     Evidence,
@@ -129,31 +130,40 @@ def _foreign_change(evidence: Evidence, record: Record, engine: Engine, host: Ho
     """Say which file has changed since all were checked, by others than restored neighbours.
 
     For a container, its time in a checkpoint is a pause, and so it is for a neighbour that was
-    restored: what that one writes next is what would have come next without a reboot. One that was
-    started cold has lost its memory, and may have begun the file anew.
+    restored: what that one writes next, until it ends, is what would have come next without a
+    reboot. One that was started cold has lost its memory, and may have begun the file anew.
     """
     changes = changed(evidence.files, host.look)
     if not changes:
         return ""
-    neighbours = {c.id: (c, host.is_restored(c)) for c in engine.running()}
-    for entry in record.manifest.entries:
-        if _is_being_restored(entry) and entry.id not in neighbours:
-            # Its program may be at work before Docker says so.
-            neighbours[entry.id] = (engine.inspect(entry.id), True)
+    cold = [c for c in engine.running() if not host.is_restored(c)]
+    restored = _present(engine, filter(_is_restored, record.manifest.entries))
     for path, change in changes.items():
-        writers = [
-            restored
-            for container, restored in neighbours.values()
-            if any(is_below(path, place) for place in places(container))
-        ]
-        if not writers or not all(writers):
+        if _writes(cold, path) or not _writes(restored, path):
             return change_sentence(path, change)
     return ""
 
 
-def _is_being_restored(entry: Entry) -> bool:
-    """Tell a restore that was asked for from a cold start, whose checkpoint is unusable."""
-    return entry.state is State.RESTORING and entry.checkpoint_state is CheckpointState.COMPLETE
+def _is_restored(entry: Entry) -> bool:
+    """Tell whether it was restored, or may be at work before Docker says so.
+
+    A cold start is announced by the same state, but with a checkpoint that is unusable.
+    """
+    asked_for = entry.checkpoint_state is CheckpointState.COMPLETE
+    return entry.state is State.RESTORED or (entry.state is State.RESTORING and asked_for)
+
+
+def _present(engine: Engine, entries: Iterable[Entry]) -> list[Container]:
+    found = []
+    for entry in entries:
+        with suppress(ContainerGoneError):
+            found.append(engine.inspect(entry.id))
+    return found
+
+
+def _writes(containers: Iterable[Container], path: str) -> bool:
+    """Tell whether any of them may write to a file."""
+    return any(is_below(path, place) for c in containers for place in places(c))
 
 
 def _lost(error: CheckpointInvalidError) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from drainer.evidence import FileNote, is_below
+from drainer.evidence import FileNote, is_below, is_place
 from drainer.host.proc import members
 from drainer.host.procfs import MountPoint, Proc, parse_maps, parse_mountinfo, parse_status
 from drainer.model import Container
@@ -138,11 +138,7 @@ def _source(container: Container, mounted: Collection[str], name: str) -> str:
     of other drivers, and those with options of `local`, at a container's start (moby
     volume/local/local.go). `mounted` are the mount points of the host.
     """
-    found = [
-        m
-        for m in container.mounts
-        if m.kind in {"bind", "volume"} and m.source and is_below(name, m.destination)
-    ]
+    found = [m for m in container.mounts if is_place(m) and is_below(name, m.destination)]
     if not found:
         return ""
     mount = max(found, key=lambda m: len(m.destination))

@@ -29,6 +29,11 @@ def images(entry: Entry) -> str:
     return f"/var/lib/docker/containers/{entry.id}/checkpoints/{entry.checkpoint}"
 
 
+def obstacle(world: World, record: Record, name: str) -> str:
+    entry = entry_of(record.manifest, name)
+    return restore_obstacle(entry, images(entry), record, world.engine, world.host, Deadline(None))
+
+
 def share(world: World) -> None:
     """Let `db`, and `web` that uses it and so is resumed after it, write to the same file."""
     db = world.add("db", "always", mounts=SHARED, files=(LOG,))
@@ -182,6 +187,28 @@ def test_what_a_restored_neighbour_writes_is_none(world: World) -> None:
     world.check_promise()
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_nor_is_it_if_others_who_run_can_only_look(world: World, writable: bool) -> None:
+    share(world)
+    everything = (Mount("bind", "/", "/host", writable=writable),)
+    world.add("monitor", "always", tty=True, mounts=everything)
+    world.drain()
+    world.reboot()
+    assert (states(world.resume())["web"] is State.RESTORED) != writable
+    world.check_promise()
+
+
+def test_nor_is_it_if_the_neighbour_has_ended_since(world: World) -> None:
+    share(world)
+    record = Record(world.file, world.drain())
+    record.update(container_id("db"), state=State.RESTORED)
+    world.engine.files.write(LOG, restored=True)
+    assert obstacle(world, record, "web") == ""
+    # Of one that is gone nobody knows where it wrote.
+    world.engine.remove("db")
+    assert LOG in obstacle(world, record, "web")
+
+
 def test_nor_is_it_when_the_resume_is_run_again(world: World) -> None:
     share(world)
     world.drain()
@@ -239,9 +266,7 @@ def test_a_neighbour_may_write_before_docker_calls_it_running(
     db = container_id("db")
     record.update(db, state=State.RESTORING, checkpoint_state=checkpoint)
     world.engine.files.write(LOG, restored=True)
-    web = entry_of(record.manifest, "web")
-    why = restore_obstacle(web, images(web), record, world.engine, world.host, Deadline(None))
-    assert (LOG in why) == (checkpoint is CheckpointState.UNUSABLE)
+    assert (LOG in obstacle(world, record, "web")) == (checkpoint is CheckpointState.UNUSABLE)
 
 
 def test_the_verdict_is_on_disk_before_the_first_restore(world: World) -> None:
