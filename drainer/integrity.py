@@ -31,9 +31,8 @@ def secure(
     `directory` holds its images. Returns the digest of what was noted, and sentences on what was
     not. Digests that time does not allow are left out: they are worth less than the memory.
     """
-    layer = host.layer(container)
     # After a power cut the files must be as the memory remembers them.
-    for place in (directory, *([layer] if layer else []), *places(container)):
+    for place in (directory, *host.written_places(container)):
         host.flush(place)
     # Only now: what the kernel had still put off, such as times with `lazytime`, is settled.
     found = host.files_in_use(container, FILES_LIMIT + 1)

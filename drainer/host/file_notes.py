@@ -10,7 +10,7 @@ from pathlib import Path
 from drainer.evidence import FileNote, is_below, is_place
 from drainer.host.proc import members
 from drainer.host.procfs import MountPoint, Proc, parse_maps, parse_mountinfo, parse_status
-from drainer.model import Container
+from drainer.model import Container, Mount
 
 LASTING = frozenset(
     {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "xfs", "zfs"}
@@ -31,10 +31,27 @@ def files_in_use(container: Container, limit: int, proc: Proc) -> tuple[FileNote
     return tuple(islice(_notes(container, proc), limit))
 
 
-def layer(container: Container, proc: Proc) -> str:
-    """Return where on the host a running container's writable layer is; empty if unknown."""
-    root = _covering("/", _mounts(proc, container.pid)) if container.pid else None
-    return root.layer if root else ""
+def written_places(container: Container, proc: Proc) -> tuple[str, ...]:
+    """Return where a running container can write: its layer, and what it mounts from a disk."""
+    points, own = _mounts(proc, container.pid), _mounts(proc, "self")
+    root = _covering("/", points)
+    layers = [root.layer] if root and root.layer else []
+    on_disk = (m.source for m in container.mounts if m.writable and _is_on_disk(m, points, own))
+    return tuple(dict.fromkeys((*layers, *on_disk)))
+
+
+def _is_on_disk(mount: Mount, points: Sequence[MountPoint], own: Sequence[MountPoint]) -> bool:
+    """Tell whether a volume or bind mount is on a lasting file system.
+
+    Its source may be a symbolic link to another one: what is mounted tells for sure. But it is not
+    found by the path of its destination, if that is one.
+    """
+    if not is_place(mount):
+        return False
+    point = _covering(mount.destination, points)
+    if point is None or point.path != mount.destination.rstrip("/"):
+        point = _covering(mount.source, own)
+    return point is not None and point.kind in LASTING
 
 
 def look(path: str) -> FileNote:

@@ -369,7 +369,8 @@ def test_who_has_too_many_files_open_is_told_so(world: World) -> None:
 
 
 def test_files_are_noted_after_the_flush_and_before_the_kill(world: World) -> None:
-    web = world.add("web", mounts=SHARED)
+    web = world.add("web", mounts=(*SHARED, Mount("bind", "/net", "/net")))
+    world.host.networked = frozenset({"/net"})
     world.host.layers[web.id] = "/var/lib/docker/overlay2/x/diff"
     order: list[str] = []
 

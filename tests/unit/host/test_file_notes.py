@@ -14,7 +14,7 @@ import pytest
 
 from drainer.doctor.rootfs import archive
 from drainer.evidence import FileNote, changed
-from drainer.host.file_notes import LASTING, files_in_use, layer, look
+from drainer.host.file_notes import LASTING, files_in_use, look, written_places
 from drainer.host.procfs import Proc
 from drainer.model import Container, Mount
 
@@ -75,7 +75,7 @@ def container(root: Path, more: tuple[Mount, ...] = ()) -> Iterator[Container]:
 def test_files_are_found_where_they_are_on_the_host(tmp_path: Path) -> None:
     with container(tmp_path) as running:
         notes = {n.path: n for n in files_in_use(running, 100, PROC)}
-        assert layer(running, PROC) == str(tmp_path / "up")
+        assert written_places(running, PROC)[0] == str(tmp_path / "up")
     for name in ("vol/log", "conf", "up/one/own", "up/image-too"):
         status = (tmp_path / name).stat()
         found = notes[str(tmp_path / name)]
@@ -146,7 +146,7 @@ def test_what_is_written_through_a_mapping_is_not_a_change_after_a_flush(tmp_pat
 def test_nobody_is_no_container() -> None:
     nobody = Container("c" * 64, "c", pid=0)
     assert files_in_use(nobody, 10, PROC) == ()
-    assert layer(nobody, PROC) == ""
+    assert written_places(nobody, PROC) == ()
 
 
 @pytest.mark.parametrize("path", ["/no/such", "/dev/null/below", "", "/a\0b", "x" * 5000])
@@ -256,6 +256,31 @@ def test_what_the_container_cannot_write_to_is_left_out(
     options = "ro,nosuid,relatime"
     assert noted(tmp_path / "1", used, kinds, mounts, options=options, mapped=True) == []
     assert len(noted(tmp_path / "2", used, kinds, mounts, options="rw,noro")) == 1
+
+
+def test_only_places_on_disks_are_written_places(tmp_path: Path) -> None:
+    kinds = {
+        "/": "overlay overlay rw,upperdir=/up",
+        "/disk": "ext4 /dev/sda1 rw",
+        "/net": "nfs4 host:/x rw",
+        "/fuse": "fuse.sshfs host:/x rw",
+        "/memory": "tmpfs none rw",
+    }
+    for pid, lines in ((PID, kinds), ("self", {"/": "xfs /dev/sda1 rw", "/mnt": "cifs //x rw"})):
+        (tmp_path / f"{pid}").mkdir()
+        text = "".join(f"1 0 8:1 / {path} rw - {kind}\n" for path, kind in lines.items())
+        (tmp_path / f"{pid}/mountinfo").write_text(text)
+    mounts = (
+        *(Mount("bind", f"/srv{path}", path) for path in kinds if path != "/"),
+        Mount("volume", "/srv/disk", "/disk/"),
+        # Destinations that are links, such as /var/run, are no mount points.
+        Mount("bind", "/srv/more", "/link/more"),
+        Mount("bind", "/mnt/x", "/link/x"),
+        Mount("bind", "/srv/read", "/link/read", writable=False),
+        Mount("tmpfs", "", "/t"),
+    )
+    found = written_places(Container("c" * 64, "c", pid=PID, mounts=mounts), Proc(tmp_path))
+    assert found == ("/up", "/srv/disk", "/srv/more")
 
 
 def test_the_innermost_volume_is_the_one(tmp_path: Path, used: Path) -> None:
