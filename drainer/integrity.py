@@ -1,5 +1,6 @@
 """See to it that no checkpoint is restored from other images, or over other files, than its own."""
 
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
@@ -22,14 +23,27 @@ from drainer.model import Container
 from drainer.store import evidence_file
 from drainer.store.manifest_file import Record
 
+SLACK_SECONDS = 5.0
+"""How much longer than its dump the checksums of a checkpoint may take."""
+DRAIN_RESERVE = 15.0
+"""Seconds of a drain's budget that no checksums are made in: a kill and its records need them."""
+RESUME_RESERVE = 60.0
+"""Seconds of a resume's budget that no checksums are made in: restores need them."""
+
 
 def secure(
-    host: Host, record: Record, container: Container, directory: str, deadline: Deadline
+    host: Host,
+    record: Record,
+    container: Container,
+    directory: str,
+    deadline: Deadline,
+    took: float,
 ) -> tuple[str, tuple[str, ...]]:
     """Flush what a paused container's checkpoint has to be found with, and note it durably.
 
-    `directory` holds its images. Returns the digest of what was noted, and sentences on what was
-    not. Digests that time does not allow are left out: they are worth less than the memory.
+    `directory` holds its images, whose dump took so many seconds. Returns the digest of what was
+    noted, and sentences on what was not. Digests that time does not allow are left out: they are
+    worth less than the memory of this container, or of those that wait for their turn.
     """
     # After a power cut the files must be as the memory remembers them.
     for place in (directory, *host.written_places(container)):
@@ -37,7 +51,8 @@ def secure(
     # Only now: what the kernel had still put off, such as times with `lazytime`, is settled.
     found = host.files_in_use(container, FILES_LIMIT + 1)
     files = bounded(found)
-    images = host.digests(directory, lambda: deadline.over or deadline.interrupted)
+    reading = deadline.part(took + SLACK_SECONDS, keep=DRAIN_RESERVE)
+    images = host.digests(directory, lambda: reading.over or deadline.interrupted)
     digest = evidence_file.write(record.directory, container.id, Evidence(images, files))
     notes = []
     if len(files) < len(found):
@@ -94,6 +109,7 @@ def restore_obstacle(
 ) -> str:
     """Say, just before a restore, why the images in `directory` must not be used; else empty.
 
+    Checksums that time does not allow are not compared: a slow disk is no damage.
     Raises `DrainerError` when that cannot be told now: when Docker does not answer, or drainer was
     interrupted.
     """
@@ -103,13 +119,13 @@ def restore_obstacle(
             return f"its checkpoint is damaged: it has {found} bytes and had {entry.size}"
         if not entry.evidence:
             return ""
-        images = host.digests(directory, lambda: deadline.over or deadline.interrupted)
+        left = deadline.left
+        reading = deadline.part(math.inf if left is None else left / 2, keep=RESUME_RESERVE)
+        images = host.digests(directory, lambda: reading.over or deadline.interrupted)
     except CheckpointInvalidError as error:
         return f"its checkpoint is damaged: {error.message}"
     if deadline.interrupted:
         raise DrainerError("interrupted while its checkpoint was checked")
-    if deadline.over:
-        return "the budget of the resume ended while its checkpoint was checked"
     return _difference(record, entry, images, engine, host)
 
 

@@ -6,7 +6,7 @@ import pytest
 from drainer.deadline import Deadline
 from drainer.errors import DrainerError
 from drainer.evidence import FILES_LIMIT, FileNote
-from drainer.integrity import check_files, restore_obstacle
+from drainer.integrity import check_files, restore_obstacle, secure
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Mount
 from drainer.store import evidence_file
@@ -321,12 +321,62 @@ def test_when_the_budget_is_over_nothing_is_looked_at(world: World) -> None:
     assert made == []
 
 
-def test_a_budget_that_ends_while_images_are_read_leads_to_a_cold_start(world: World) -> None:
+class Reading:
+    """A disk so slow that images are read only for as long as drainer lets it, on its own clock."""
+
+    def __init__(self, world: World) -> None:
+        self.now = 0.0
+        self._digests = world.host.digests
+        world.host.digests = self  # type: ignore[method-assign]
+
+    def __call__(self, directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+        while not stop() and self.now < 1000:
+            self.now += 1
+        return self._digests(directory, stop)
+
+    def deadline(self, budget: float | None) -> Deadline:
+        return Deadline(budget, lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    ("budget", "dump", "expected"), [(None, 7, 12), (500, 7, 12), (20, 7, 5), (10, 7, 1)]
+)
+def test_checksums_at_the_drain_take_little_of_the_time(
+    world: World, budget: float | None, dump: float, expected: int
+) -> None:
+    web = world.add("web")
+    record = Record(world.file, world.drain())
+    reading = Reading(world)
+    place = images(record.manifest.entries[0])
+    _, notes = secure(world.host, record, web, place, reading.deadline(budget), dump)
+    assert reading.now == expected
+    assert notes == ("there was no time for the checksums of its checkpoint",)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"), [(None, 1000), (500, 250), (100, 40), (60, 1), (1, 1)]
+)
+def test_checksums_that_a_slow_disk_leaves_no_time_for_are_not_compared(
+    world: World, budget: float | None, expected: int
+) -> None:
     world.add("web")
     record = Record(world.file, world.drain())
     entry = record.manifest.entries[0]
-    why = restore_obstacle(entry, images(entry), record, world.engine, world.host, Deadline(0.0))
-    assert why.startswith("the budget of the resume ended")
+    world.engine.rot_checkpoint("web", entry.checkpoint)
+    reading = Reading(world)
+    deadline = reading.deadline(budget)
+    why = restore_obstacle(entry, images(entry), record, world.engine, world.host, deadline)
+    assert reading.now == expected
+    assert bool(why) == (budget is None)
+
+
+def test_size_is_compared_however_slow_the_disk_is(world: World) -> None:
+    world.add("web")
+    record = Record(world.file, world.drain())
+    entry = replace(record.manifest.entries[0], size=1)
+    deadline = Reading(world).deadline(1.0)
+    why = restore_obstacle(entry, images(entry), record, world.engine, world.host, deadline)
+    assert why.startswith("its checkpoint is damaged: it has ")
 
 
 def test_an_interruption_while_images_are_read_decides_nothing(world: World) -> None:
