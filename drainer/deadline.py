@@ -49,6 +49,10 @@ class Deadline:
         left = self.left
         return seconds if left is None else max(0.1, min(seconds, left - keep))
 
+    def part(self, seconds: float, keep: float = 0.0) -> "Deadline":
+        """Return a budget of its own for one step, as long as `limit` says."""
+        return Deadline(self.limit(seconds, keep), self._clock)
+
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the end of the budget or an interruption."""
         self._interrupted.wait(self.limit(seconds))

@@ -252,11 +252,15 @@ class _Worker:
             self._engine.pause(entry.id)
         carrier = self._carriers[entry.route]
         limit = self._deadline.limit(self._options.container_timeout, keep=UNDO_SECONDS)
+        begin = time.monotonic()
         carrier.checkpoint(entry, limit)
+        took = time.monotonic() - begin
         directory = carrier.images(entry)
         size = self._host.verify_checkpoint(directory)
         container = self._engine.inspect(entry.id)
-        evidence, notes = secure(self._host, self._record, container, directory, self._deadline)
+        evidence, notes = secure(
+            self._host, self._record, container, directory, self._deadline, took
+        )
         self._advance(
             entry,
             State.DUMPED,

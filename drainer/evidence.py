@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from drainer.model import Container
+from drainer.model import Container, Mount
 from drainer.text import printable
 
 FILES_LIMIT = 4096
@@ -95,9 +95,14 @@ def change_sentence(path: str, change: str) -> str:
 
 
 def places(container: Container) -> tuple[str, ...]:
-    """Return where on the host the container's volumes and bind mounts are."""
-    kinds = {"bind", "volume"}
-    return tuple(dict.fromkeys(m.source for m in container.mounts if m.kind in kinds and m.source))
+    """Return where on the host are the volumes and bind mounts that a container can write to."""
+    found = (m.source for m in container.mounts if is_place(m) and m.writable)
+    return tuple(dict.fromkeys(found))
+
+
+def is_place(mount: Mount) -> bool:
+    """Tell a volume or bind mount, whose files others can see, from what is in memory."""
+    return mount.kind in {"bind", "volume"} and bool(mount.source)
 
 
 def is_below(path: str, place: str) -> bool:

@@ -1,10 +1,12 @@
 """See to it that no checkpoint is restored from other images, or over other files, than its own."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
-from drainer.errors import CheckpointInvalidError, DrainerError
+from drainer.errors import CheckpointInvalidError, ContainerGoneError, DrainerError
 from drainer.evidence import (
     FILES_LIMIT,
     Evidence,
@@ -21,23 +23,36 @@ from drainer.model import Container
 from drainer.store import evidence_file
 from drainer.store.manifest_file import Record
 
+SLACK_SECONDS = 5.0
+"""How much longer than its dump the checksums of a checkpoint may take."""
+DRAIN_RESERVE = 15.0
+"""Seconds of a drain's budget that no checksums are made in: a kill and its records need them."""
+RESUME_RESERVE = 60.0
+"""Seconds of a resume's budget that no checksums are made in: restores need them."""
+
 
 def secure(
-    host: Host, record: Record, container: Container, directory: str, deadline: Deadline
+    host: Host,
+    record: Record,
+    container: Container,
+    directory: str,
+    deadline: Deadline,
+    took: float,
 ) -> tuple[str, tuple[str, ...]]:
     """Flush what a paused container's checkpoint has to be found with, and note it durably.
 
-    `directory` holds its images. Returns the digest of what was noted, and sentences on what was
-    not. Digests that time does not allow are left out: they are worth less than the memory.
+    `directory` holds its images, whose dump took so many seconds. Returns the digest of what was
+    noted, and sentences on what was not. Digests that time does not allow are left out: they are
+    worth less than the memory of this container, or of those that wait for their turn.
     """
-    layer = host.layer(container)
     # After a power cut the files must be as the memory remembers them.
-    for place in (directory, *([layer] if layer else []), *places(container)):
+    for place in (directory, *host.written_places(container)):
         host.flush(place)
     # Only now: what the kernel had still put off, such as times with `lazytime`, is settled.
     found = host.files_in_use(container, FILES_LIMIT + 1)
     files = bounded(found)
-    images = host.digests(directory, lambda: deadline.over or deadline.interrupted)
+    reading = deadline.part(took + SLACK_SECONDS, keep=DRAIN_RESERVE)
+    images = host.digests(directory, lambda: reading.over or deadline.interrupted)
     digest = evidence_file.write(record.directory, container.id, Evidence(images, files))
     notes = []
     if len(files) < len(found):
@@ -94,6 +109,7 @@ def restore_obstacle(
 ) -> str:
     """Say, just before a restore, why the images in `directory` must not be used; else empty.
 
+    Checksums that time does not allow are not compared: a slow disk is no damage.
     Raises `DrainerError` when that cannot be told now: when Docker does not answer, or drainer was
     interrupted.
     """
@@ -103,13 +119,13 @@ def restore_obstacle(
             return f"its checkpoint is damaged: it has {found} bytes and had {entry.size}"
         if not entry.evidence:
             return ""
-        images = host.digests(directory, lambda: deadline.over or deadline.interrupted)
+        left = deadline.left
+        reading = deadline.part(math.inf if left is None else left / 2, keep=RESUME_RESERVE)
+        images = host.digests(directory, lambda: reading.over or deadline.interrupted)
     except CheckpointInvalidError as error:
         return f"its checkpoint is damaged: {error.message}"
     if deadline.interrupted:
         raise DrainerError("interrupted while its checkpoint was checked")
-    if deadline.over:
-        return "the budget of the resume ended while its checkpoint was checked"
     return _difference(record, entry, images, engine, host)
 
 
@@ -129,31 +145,40 @@ def _foreign_change(evidence: Evidence, record: Record, engine: Engine, host: Ho
     """Say which file has changed since all were checked, by others than restored neighbours.
 
     For a container, its time in a checkpoint is a pause, and so it is for a neighbour that was
-    restored: what that one writes next is what would have come next without a reboot. One that was
-    started cold has lost its memory, and may have begun the file anew.
+    restored: what that one writes next, until it ends, is what would have come next without a
+    reboot. One that was started cold has lost its memory, and may have begun the file anew.
     """
     changes = changed(evidence.files, host.look)
     if not changes:
         return ""
-    neighbours = {c.id: (c, host.is_restored(c)) for c in engine.running()}
-    for entry in record.manifest.entries:
-        if _is_being_restored(entry) and entry.id not in neighbours:
-            # Its program may be at work before Docker says so.
-            neighbours[entry.id] = (engine.inspect(entry.id), True)
+    cold = [c for c in engine.running() if not host.is_restored(c)]
+    restored = _present(engine, filter(_is_restored, record.manifest.entries))
     for path, change in changes.items():
-        writers = [
-            restored
-            for container, restored in neighbours.values()
-            if any(is_below(path, place) for place in places(container))
-        ]
-        if not writers or not all(writers):
+        if _writes(cold, path) or not _writes(restored, path):
             return change_sentence(path, change)
     return ""
 
 
-def _is_being_restored(entry: Entry) -> bool:
-    """Tell a restore that was asked for from a cold start, whose checkpoint is unusable."""
-    return entry.state is State.RESTORING and entry.checkpoint_state is CheckpointState.COMPLETE
+def _is_restored(entry: Entry) -> bool:
+    """Tell whether it was restored, or may be at work before Docker says so.
+
+    A cold start is announced by the same state, but with a checkpoint that is unusable.
+    """
+    asked_for = entry.checkpoint_state is CheckpointState.COMPLETE
+    return entry.state is State.RESTORED or (entry.state is State.RESTORING and asked_for)
+
+
+def _present(engine: Engine, entries: Iterable[Entry]) -> list[Container]:
+    found = []
+    for entry in entries:
+        with suppress(ContainerGoneError):
+            found.append(engine.inspect(entry.id))
+    return found
+
+
+def _writes(containers: Iterable[Container], path: str) -> bool:
+    """Tell whether any of them may write to a file."""
+    return any(is_below(path, place) for c in containers for place in places(c))
 
 
 def _lost(error: CheckpointInvalidError) -> str:

@@ -105,6 +105,7 @@ class Mount:
     destination: str
     driver: str = ""
     propagation: str = ""
+    writable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,7 @@ def _mount(mount: _Table) -> Mount:
         destination=mount.text("Destination"),
         driver=mount.text("Driver"),
         propagation=mount.text("Propagation"),
+        writable=mount.values.get("RW") is None or mount.flag("RW"),
     )
 
 

@@ -47,8 +47,12 @@ class Host(Protocol):
     def look(self, path: str) -> FileNote:
         """Look at one file as it is now. Never raises: what cannot be reached is missing."""
 
-    def layer(self, container: Container) -> str:
-        """Return where a running container's writable layer is; empty if that is unknown."""
+    def written_places(self, container: Container) -> tuple[str, ...]:
+        """Return where on this host's disks a running container can write.
+
+        They are its writable layer, where that is known, and its volumes and bind mounts. Left out
+        is what is in memory or comes over a network, where a flush could hang.
+        """
 
     def dump_error(self, container: str, since: float) -> str:
         """Read from CRIU's log why a checkpoint failed; empty if unknown.

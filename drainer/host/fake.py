@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from drainer.engine.fake import FakeEngine
 from drainer.errors import CheckpointInvalidError, ContainerGoneError
-from drainer.evidence import FileNote
+from drainer.evidence import FileNote, places
 from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
 from drainer.storage import FileSystem, Places
 
@@ -40,6 +40,8 @@ class FakeHost:
         """What CRIU's log tells of a failed checkpoint, by container id."""
         self.layers: dict[str, str] = {}
         """The writable layers that are known, by container id."""
+        self.networked: frozenset[str] = frozenset()
+        """The sources of mounts that come over a network."""
         self.shutdown = ""
         """What `shutting_down` answers."""
         self.flushed: list[str] = []
@@ -109,9 +111,10 @@ class FakeHost:
         """Ask the engine."""
         return self.engine.files.look(path)
 
-    def layer(self, container: Container) -> str:
-        """Return the container's entry in `layers`."""
-        return self.layers.get(container.id, "")
+    def written_places(self, container: Container) -> tuple[str, ...]:
+        """Return the container's entry in `layers` and its mounts, but those in `networked`."""
+        found = (self.layers.get(container.id, ""), *places(container))
+        return tuple(place for place in found if place and place not in self.networked)
 
     def dump_error(self, container: str, since: float) -> str:  # noqa: ARG002 - never too old
         """Return the container's entry in `dump_errors`."""

@@ -4,6 +4,7 @@ import ctypes
 import os
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from drainer.errors import CheckpointInvalidError
@@ -78,28 +79,22 @@ class LinuxHost:
         """Look at one file."""
         return file_notes.look(path)
 
-    def layer(self, container: Container) -> str:
+    def written_places(self, container: Container) -> tuple[str, ...]:
         """Ask the mounts of its first process."""
-        return file_notes.layer(container, self._proc)
+        return file_notes.written_places(container, self._proc)
 
     def dump_error(self, container: str, since: float) -> str:
         """Read CRIU's log."""
         return criu_log.dump_error(container, since)
 
     def flush(self, directory: str) -> None:
-        """Flush a file system, or all of them where its directory cannot be opened.
+        """Flush a file system by its directory, or by the next one above that can be opened.
 
-        Raises `CheckpointInvalidError` when the disk did not take it.
+        Not all of them in its stead: one over a network could hang. Raises `CheckpointInvalidError`
+        when the disk did not take it.
         """
         libc = ctypes.CDLL(None, use_errno=True)
-        try:
-            path = Path(directory)
-            fd = os.open(
-                path if path.is_dir() else path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-            )
-        except OSError:
-            os.sync()
-            return
+        fd = _open_directory(Path(directory))
         try:
             if libc.syncfs(fd) != 0:
                 problem = os.strerror(ctypes.get_errno())
@@ -126,3 +121,10 @@ class LinuxHost:
     def notify(self, status: str, extend: float | None = None) -> None:
         """Tell systemd."""
         systemd.notify(status, extend=extend)
+
+
+def _open_directory(path: Path) -> int:
+    for directory in (path, *path.parents):
+        with suppress(OSError):
+            return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    raise CheckpointInvalidError(f"{printable(str(path))}: no directory above it can be opened")

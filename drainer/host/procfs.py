@@ -27,6 +27,8 @@ class MountPoint:
     kind: str
     layer: str = ""
     """The writable directory of an overlay, where it is named by a full path."""
+    read_only: bool = False
+    """Whether nothing can be written through this mount."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,10 @@ def parse_mountinfo(text: str) -> tuple[MountPoint, ...]:
     for line in text.split("\n"):
         left, _, right = line.partition(" - ")
         match left.split(" "), right.split(" "):
-            case [_, _, device, _, path, *_], [kind, *_]:
+            case [_, _, device, _, path, options, *_], [kind, *_]:
                 layer = _upper(right) if kind == "overlay" else ""
-                found.append(MountPoint(device, unescape(path), kind, layer))
+                read_only = "ro" in options.split(",")
+                found.append(MountPoint(device, unescape(path), kind, layer, read_only))
     return tuple(found)
 
 

@@ -96,6 +96,7 @@ def test_places_are_volumes_and_bind_mounts_once() -> None:
         Mount("volume", "/v", "/a"),
         Mount("bind", "/b", "/b"),
         Mount("bind", "/b", "/c"),
+        Mount("bind", "/ro", "/ro", writable=False),
         Mount("tmpfs", "", "/t"),
         Mount("npipe", "/n", "/n"),
     )

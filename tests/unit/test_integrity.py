@@ -6,7 +6,7 @@ import pytest
 from drainer.deadline import Deadline
 from drainer.errors import DrainerError
 from drainer.evidence import FILES_LIMIT, FileNote
-from drainer.integrity import check_files, restore_obstacle
+from drainer.integrity import check_files, restore_obstacle, secure
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Mount
 from drainer.store import evidence_file
@@ -27,6 +27,11 @@ def states(manifest: Manifest) -> dict[str, State]:
 
 def images(entry: Entry) -> str:
     return f"/var/lib/docker/containers/{entry.id}/checkpoints/{entry.checkpoint}"
+
+
+def obstacle(world: World, record: Record, name: str) -> str:
+    entry = entry_of(record.manifest, name)
+    return restore_obstacle(entry, images(entry), record, world.engine, world.host, Deadline(None))
 
 
 def share(world: World) -> None:
@@ -182,6 +187,28 @@ def test_what_a_restored_neighbour_writes_is_none(world: World) -> None:
     world.check_promise()
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_nor_is_it_if_others_who_run_can_only_look(world: World, writable: bool) -> None:
+    share(world)
+    everything = (Mount("bind", "/", "/host", writable=writable),)
+    world.add("monitor", "always", tty=True, mounts=everything)
+    world.drain()
+    world.reboot()
+    assert (states(world.resume())["web"] is State.RESTORED) != writable
+    world.check_promise()
+
+
+def test_nor_is_it_if_the_neighbour_has_ended_since(world: World) -> None:
+    share(world)
+    record = Record(world.file, world.drain())
+    record.update(container_id("db"), state=State.RESTORED)
+    world.engine.files.write(LOG, restored=True)
+    assert obstacle(world, record, "web") == ""
+    # Of one that is gone nobody knows where it wrote.
+    world.engine.remove("db")
+    assert LOG in obstacle(world, record, "web")
+
+
 def test_nor_is_it_when_the_resume_is_run_again(world: World) -> None:
     share(world)
     world.drain()
@@ -239,9 +266,7 @@ def test_a_neighbour_may_write_before_docker_calls_it_running(
     db = container_id("db")
     record.update(db, state=State.RESTORING, checkpoint_state=checkpoint)
     world.engine.files.write(LOG, restored=True)
-    web = entry_of(record.manifest, "web")
-    why = restore_obstacle(web, images(web), record, world.engine, world.host, Deadline(None))
-    assert (LOG in why) == (checkpoint is CheckpointState.UNUSABLE)
+    assert (LOG in obstacle(world, record, "web")) == (checkpoint is CheckpointState.UNUSABLE)
 
 
 def test_the_verdict_is_on_disk_before_the_first_restore(world: World) -> None:
@@ -296,12 +321,62 @@ def test_when_the_budget_is_over_nothing_is_looked_at(world: World) -> None:
     assert made == []
 
 
-def test_a_budget_that_ends_while_images_are_read_leads_to_a_cold_start(world: World) -> None:
+class Reading:
+    """A disk so slow that images are read only for as long as drainer lets it, on its own clock."""
+
+    def __init__(self, world: World) -> None:
+        self.now = 0.0
+        self._digests = world.host.digests
+        world.host.digests = self  # type: ignore[method-assign]
+
+    def __call__(self, directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+        while not stop() and self.now < 1000:
+            self.now += 1
+        return self._digests(directory, stop)
+
+    def deadline(self, budget: float | None) -> Deadline:
+        return Deadline(budget, lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    ("budget", "dump", "expected"), [(None, 7, 12), (500, 7, 12), (20, 7, 5), (10, 7, 1)]
+)
+def test_checksums_at_the_drain_take_little_of_the_time(
+    world: World, budget: float | None, dump: float, expected: int
+) -> None:
+    web = world.add("web")
+    record = Record(world.file, world.drain())
+    reading = Reading(world)
+    place = images(record.manifest.entries[0])
+    _, notes = secure(world.host, record, web, place, reading.deadline(budget), dump)
+    assert reading.now == expected
+    assert notes == ("there was no time for the checksums of its checkpoint",)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"), [(None, 1000), (500, 250), (100, 40), (60, 1), (1, 1)]
+)
+def test_checksums_that_a_slow_disk_leaves_no_time_for_are_not_compared(
+    world: World, budget: float | None, expected: int
+) -> None:
     world.add("web")
     record = Record(world.file, world.drain())
     entry = record.manifest.entries[0]
-    why = restore_obstacle(entry, images(entry), record, world.engine, world.host, Deadline(0.0))
-    assert why.startswith("the budget of the resume ended")
+    world.engine.rot_checkpoint("web", entry.checkpoint)
+    reading = Reading(world)
+    deadline = reading.deadline(budget)
+    why = restore_obstacle(entry, images(entry), record, world.engine, world.host, deadline)
+    assert reading.now == expected
+    assert bool(why) == (budget is None)
+
+
+def test_size_is_compared_however_slow_the_disk_is(world: World) -> None:
+    world.add("web")
+    record = Record(world.file, world.drain())
+    entry = replace(record.manifest.entries[0], size=1)
+    deadline = Reading(world).deadline(1.0)
+    why = restore_obstacle(entry, images(entry), record, world.engine, world.host, deadline)
+    assert why.startswith("its checkpoint is damaged: it has ")
 
 
 def test_an_interruption_while_images_are_read_decides_nothing(world: World) -> None:
@@ -344,7 +419,8 @@ def test_who_has_too_many_files_open_is_told_so(world: World) -> None:
 
 
 def test_files_are_noted_after_the_flush_and_before_the_kill(world: World) -> None:
-    web = world.add("web", mounts=SHARED)
+    web = world.add("web", mounts=(*SHARED, Mount("bind", "/net", "/net")))
+    world.host.networked = frozenset({"/net"})
     world.host.layers[web.id] = "/var/lib/docker/overlay2/x/diff"
     order: list[str] = []
 

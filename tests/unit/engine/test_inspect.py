@@ -81,7 +81,7 @@ INSPECT: dict[str, Any] = {
             "Source": "/srv",
             "Destination": "/srv",
             "Mode": "",
-            "RW": True,
+            "RW": False,
             "Propagation": "rshared",
         },
     ],
@@ -171,7 +171,7 @@ def test_mounts_and_addresses() -> None:
     container = container_from(INSPECT)
     assert container.mounts == (
         Mount("volume", "/var/lib/docker/volumes/data/_data", "/data", "local", ""),
-        Mount("bind", "/srv", "/srv", "", "rshared"),
+        Mount("bind", "/srv", "/srv", "", "rshared", writable=False),
     )
     assert container.addresses == (
         Address("shop_default", "172.19.0.2", "fd00::2", "02:42:ac:13:00:02", fixed=False),

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from drainer.doctor.rootfs import archive
 from drainer.evidence import FileNote, changed
-from drainer.host.file_notes import LASTING, files_in_use, layer, look
+from drainer.host.file_notes import LASTING, files_in_use, look, written_places
 from drainer.host.procfs import Proc
 from drainer.model import Container, Mount
 
@@ -74,7 +75,7 @@ def container(root: Path, more: tuple[Mount, ...] = ()) -> Iterator[Container]:
 def test_files_are_found_where_they_are_on_the_host(tmp_path: Path) -> None:
     with container(tmp_path) as running:
         notes = {n.path: n for n in files_in_use(running, 100, PROC)}
-        assert layer(running, PROC) == str(tmp_path / "up")
+        assert written_places(running, PROC)[0] == str(tmp_path / "up")
     for name in ("vol/log", "conf", "up/one/own", "up/image-too"):
         status = (tmp_path / name).stat()
         found = notes[str(tmp_path / name)]
@@ -145,7 +146,7 @@ def test_what_is_written_through_a_mapping_is_not_a_change_after_a_flush(tmp_pat
 def test_nobody_is_no_container() -> None:
     nobody = Container("c" * 64, "c", pid=0)
     assert files_in_use(nobody, 10, PROC) == ()
-    assert layer(nobody, PROC) == ""
+    assert written_places(nobody, PROC) == ()
 
 
 @pytest.mark.parametrize("path", ["/no/such", "/dev/null/below", "", "/a\0b", "x" * 5000])
@@ -161,16 +162,35 @@ PID = 7
 
 
 def noted(
-    root: Path, used: Path, kinds: dict[str, str], mounts: tuple[Mount, ...] = ()
+    root: Path,
+    used: Path,
+    kinds: dict[str, str],
+    mounts: tuple[Mount, ...] = (),
+    hosts: str = "",
+    *,
+    options: str = "rw",
+    flags: int = os.O_RDWR,
+    mapped: bool = False,
 ) -> list[str]:
-    """Note what a process in a made-up /proc has open: `used`, on mounts of these kinds."""
+    """Note what a process in a made-up /proc has open: `used`, on mounts of these kinds.
+
+    `hosts` is the mountinfo of the host, `flags` are those it was opened with.
+    """
     process = root / f"proc/{PID}"
     (process / "fd").mkdir(parents=True)
     (process / "ns").mkdir()
     (process / "stat").write_text(f"{PID} (x) S 1 1 1 0")
     (process / "fd/3").symlink_to(used)
+    (process / "fdinfo").mkdir()
+    (process / "fdinfo/3").write_text(f"pos:\t0\nflags:\t0{flags | os.O_CLOEXEC:o}\nmnt_id:\t1\n")
+    if mapped:
+        (process / "maps").write_text(f"1000-2000 r--s 00000000 08:01 7 {used}\n")
+        (process / "map_files").mkdir()
+        (process / "map_files/1000-2000").symlink_to(used)
     (process / "ns/mnt").symlink_to("mnt:[1]")
-    lines = (f"1 0 8:1 / {place} rw - {kind}\n" for place, kind in kinds.items())
+    (root / "proc/self").mkdir()
+    (root / "proc/self/mountinfo").write_text(hosts)
+    lines = (f"1 0 8:1 / {place} {options} - {kind}\n" for place, kind in kinds.items())
     (process / "mountinfo").write_text("".join(lines))
     found = files_in_use(Container("c" * 64, "c", pid=PID, mounts=mounts), 10, Proc(root / "proc"))
     return [n.path for n in found]
@@ -197,6 +217,70 @@ def test_a_volume_on_a_disk_is_looked_at_and_one_over_a_network_is_not(
         root = tmp_path / kind[:4]
         kinds = {"/": "overlay overlay rw", str(data): kind}
         assert noted(root, used, kinds, (same_place(data),)) == expected
+
+
+def test_a_volume_that_is_mounted_only_while_it_is_used_is_left_out(
+    tmp_path: Path, used: Path
+) -> None:
+    data = tmp_path / "data"
+    kinds = {"/": "overlay overlay rw", str(data): "ext4 /dev/sda1 rw"}
+    hosts = f"1 0 8:1 / / rw - ext4 /dev/sda1 rw\n2 1 8:1 /x {data} rw - ext4 /dev/sda1 rw\n"
+    volume, bind = same_place(data), Mount("bind", str(data), str(data))
+    assert noted(tmp_path / "1", used, kinds, (volume,), hosts) == []
+    assert noted(tmp_path / "2", used, kinds, (bind,), hosts) == [str(used)]
+    assert noted(tmp_path / "3", used, kinds, (replace(volume, driver="plugin"),)) == []
+    assert noted(tmp_path / "4", used, kinds, (replace(volume, driver="local"),)) == [str(used)]
+
+
+def test_what_is_only_appended_to_is_left_out(tmp_path: Path, used: Path) -> None:
+    mounts = (same_place(tmp_path / "data"),)
+    kinds = {"/": "ext4 /dev/sda1 rw"}
+    for flags, expected in (
+        (os.O_WRONLY | os.O_APPEND, []),
+        (os.O_RDWR | os.O_APPEND, [str(used)]),
+        (os.O_RDONLY | os.O_APPEND, [str(used)]),
+        (os.O_WRONLY, [str(used)]),
+        (os.O_RDONLY, [str(used)]),
+    ):
+        assert noted(tmp_path / f"{flags}", used, kinds, mounts, flags=flags) == expected
+    root, flags = tmp_path / "both", os.O_WRONLY | os.O_APPEND
+    assert noted(root, used, kinds, mounts, flags=flags, mapped=True) == [str(used)]
+
+
+@pytest.mark.parametrize("kind", ["ext4 /dev/sda1 rw", "overlay overlay rw,upperdir=/up"])
+def test_what_the_container_cannot_write_to_is_left_out(
+    tmp_path: Path, used: Path, kind: str
+) -> None:
+    mounts = (same_place(tmp_path / "data"),)
+    kinds = {"/": kind}
+    options = "ro,nosuid,relatime"
+    assert noted(tmp_path / "1", used, kinds, mounts, options=options, mapped=True) == []
+    assert len(noted(tmp_path / "2", used, kinds, mounts, options="rw,noro")) == 1
+
+
+def test_only_places_on_disks_are_written_places(tmp_path: Path) -> None:
+    kinds = {
+        "/": "overlay overlay rw,upperdir=/up",
+        "/disk": "ext4 /dev/sda1 rw",
+        "/net": "nfs4 host:/x rw",
+        "/fuse": "fuse.sshfs host:/x rw",
+        "/memory": "tmpfs none rw",
+    }
+    for pid, lines in ((PID, kinds), ("self", {"/": "xfs /dev/sda1 rw", "/mnt": "cifs //x rw"})):
+        (tmp_path / f"{pid}").mkdir()
+        text = "".join(f"1 0 8:1 / {path} rw - {kind}\n" for path, kind in lines.items())
+        (tmp_path / f"{pid}/mountinfo").write_text(text)
+    mounts = (
+        *(Mount("bind", f"/srv{path}", path) for path in kinds if path != "/"),
+        Mount("volume", "/srv/disk", "/disk/"),
+        # Destinations that are links, such as /var/run, are no mount points.
+        Mount("bind", "/srv/more", "/link/more"),
+        Mount("bind", "/mnt/x", "/link/x"),
+        Mount("bind", "/srv/read", "/link/read", writable=False),
+        Mount("tmpfs", "", "/t"),
+    )
+    found = written_places(Container("c" * 64, "c", pid=PID, mounts=mounts), Proc(tmp_path))
+    assert found == ("/up", "/srv/disk", "/srv/more")
 
 
 def test_the_innermost_volume_is_the_one(tmp_path: Path, used: Path) -> None:

@@ -69,9 +69,15 @@ def test_a_real_process_in_a_time_namespace(host: LinuxHost, tmp_path: Path) -> 
     assert host.shutting_down() == ""
 
 
-def test_flush_bears_a_directory_that_is_not_there(host: LinuxHost, tmp_path: Path) -> None:
+def test_flush_bears_a_directory_that_is_not_there(
+    host: LinuxHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.flush(str(tmp_path))
-    host.flush(str(tmp_path / "missing"))
+    (tmp_path / "file").write_text("content\n")
+    with monkeypatch.context() as patched:
+        patched.delattr("os.sync")
+        for path in ("file", "missing", "missing/too", "file/below"):
+            host.flush(str(tmp_path / path))
 
 
 def test_images_and_files_are_looked_at(host: LinuxHost, tmp_path: Path) -> None:
@@ -84,4 +90,4 @@ def test_images_and_files_are_looked_at(host: LinuxHost, tmp_path: Path) -> None
     assert found.inode == (tmp_path / "images/a.img").stat().st_ino
     nobody = Container("c" * 64, "c")
     assert protocol.files_in_use(nobody, 1) == ()
-    assert protocol.layer(nobody) == ""
+    assert protocol.written_places(nobody) == ()
