@@ -13,7 +13,7 @@ class FileSystem:
     """The place in it, as its writer sees it."""
     size: int = 0
     free: int | None = None
-    """What may still be written; None when it is unknown."""
+    """What root may still write; None when it is unknown, or when only memory limits it."""
     inodes: int | None = None
     """How many files can still be made; None when unknown, or when there is no fixed number."""
     in_memory: bool = False

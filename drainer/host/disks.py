@@ -9,6 +9,8 @@ from drainer.model import EngineFacts
 from drainer.storage import FileSystem, Places
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+_KEEP_BLOCKS_FOR_ROOT = frozenset({"ext2", "ext3", "ext4"})
+"""Elsewhere, as on btrfs, blocks that are free but not available are so for root, too."""
 
 
 def places(proc: Proc, engine: EngineFacts, state: Path) -> Places:
@@ -42,11 +44,14 @@ def file_system(proc: Proc, pid: int, path: Path, shown: str) -> FileSystem:
     number = f"{os.major(device)}:{os.minor(device)}"
     mounts = parse_mountinfo(proc.text(pid, "mountinfo"))
     kind = next((mount.kind for mount in mounts if mount.device == number), "")
+    # Whoever writes checkpoints is root: drainer, CRIU, containerd, Docker.
+    free = system.f_bfree if kind in _KEEP_BLOCKS_FOR_ROOT else system.f_bavail
     return FileSystem(
         number,
         shown,
         size=system.f_blocks * system.f_frsize,
-        free=system.f_bavail * system.f_frsize,
+        # Without a limit of their own, tmpfs and ramfs have no blocks at all, free or not.
+        free=free * system.f_frsize if system.f_blocks else None,
         # Some, such as btrfs, make them as they are needed, and count none.
         inodes=system.f_favail if system.f_files else None,
         in_memory=kind in _IN_MEMORY,

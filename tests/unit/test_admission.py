@@ -10,7 +10,7 @@ from drainer import admission as module
 from drainer.admission import Admission, Wanted
 from drainer.deadline import Deadline
 from drainer.model import Route
-from drainer.room import LEAST_KEPT, checkpoint_bytes, for_dump
+from drainer.room import BYTES_KEPT, checkpoint_bytes, for_dump
 from drainer.storage import FileSystem, Places
 
 ONE = checkpoint_bytes(0)
@@ -30,7 +30,7 @@ class Disk:
         self.free = checkpoints * ONE
 
     def __call__(self) -> Places:
-        system = FileSystem("8:1", "/", 0, self.free + LEAST_KEPT)
+        system = FileSystem("8:1", "/", 0, self.free + BYTES_KEPT)
         return Places(system, system, system, system)
 
 
