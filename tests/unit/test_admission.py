@@ -89,6 +89,21 @@ def test_what_was_passing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None
         assert why == ""
 
 
+def test_what_was_passing_is_waited_for_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of many without room would else take its own patience, and the others' time."""
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    disk = Disk(1)
+    door = Admission(disk, Deadline(None))
+    with door.of(*planned("a")) as why:
+        assert why == ""
+        disk.free = 0
+    begin = time.monotonic()
+    for number in range(10):
+        with door.of(*planned(str(number))) as why:
+            assert why.startswith("no room")
+    assert 0.1 < time.monotonic() - begin < 1
+
+
 def test_nobody_waits_beyond_the_deadline() -> None:
     door = Admission(Disk(1), Deadline(0.1))
     with door.of(*planned("a")), door.of(*planned("b")) as why:
