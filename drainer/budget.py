@@ -17,7 +17,7 @@ SMALL = 32 << 20
 TELLING = 256 << 20
 """Bytes from which on a dump tells how fast the disk is: what each takes hardly counts in it."""
 
-UNDO_SECONDS = 15.0
+UNDO_SECONDS = 30.0
 """What is kept of the budget at each dump, so that one that does not end can be undone."""
 
 

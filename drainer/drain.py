@@ -28,7 +28,7 @@ from drainer.store.manifest_file import ManifestFile, Record
 
 HELD = RestartPolicy("no")
 
-LEAST_SECONDS = 20.0
+LEAST_SECONDS = 40.0
 """What must be left of the budget to begin with one more container, so that it can be undone."""
 
 KILL_POLL = 1.0

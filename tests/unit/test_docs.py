@@ -33,7 +33,7 @@ from drainer.model import (
 from drainer.priority import HIGHEST, LOWEST
 from drainer.recover import Step, next_step
 from drainer.rules import NOTES, REFUSALS, SKIPS
-from drainer.runtime.abort import FAIL_SECONDS, KILL_SECONDS
+from drainer.runtime.abort import FAIL_SECONDS, KILL_SECONDS, UNLOCK_SECONDS
 from drainer.text import size
 from drainer.units import DRAIN_UNIT, RESUME_UNIT, template
 from tests.lab.install import INSTALL
@@ -322,7 +322,7 @@ def test_labels_and_margins_are_the_documented_ones() -> None:
     assert f"after {FAIL_SECONDS:g} seconds" in " ".join(late.split())
     units = section(read("docs/architecture.md"), "The units")
     assert f"to {GRACE:g} s after the deadline" in " ".join(units.split())
-    assert FAIL_SECONDS + KILL_SECONDS < UNDO_SECONDS < LEAST_SECONDS
+    assert FAIL_SECONDS + KILL_SECONDS + UNLOCK_SECONDS < UNDO_SECONDS < LEAST_SECONDS
 
 
 def test_the_format_version_is_the_documented_one() -> None:
