@@ -84,8 +84,40 @@ def test_a_provider_has_room_before_its_users(full: World) -> None:
     size_disk(full, 50 * MIB, 50 * MIB)
     carried = {e.container.name: e.priority for e in full.plan().carried}
     assert carried == {"net": 5, "app": 5}
+
+
+def test_users_that_are_skipped_take_no_room_from_others(full: World) -> None:
+    add(full, "net", 50 * MIB)
+    net = f"container:{container_id('net')}"
+    add(full, "app", 50 * MIB, network_mode=net, tty=True, labels={"drainer.priority": "5"})
+    add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
     size_disk(full, 50 * MIB)
-    assert [e.container.name for e in full.plan().carried] == ["net"]
+    carried = {e.container.name: e.priority for e in full.plan().carried}
+    assert carried == {"other": 4}
+
+
+def test_users_that_have_no_room_with_their_provider_take_none_from_others(full: World) -> None:
+    add(full, "net", 50 * MIB)
+    net = f"container:{container_id('net')}"
+    add(full, "app", 50 * MIB, network_mode=net, labels={"drainer.priority": "5"})
+    add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
+    size_disk(full, 50 * MIB)
+    carried = {e.container.name: e.priority for e in full.plan().carried}
+    assert carried == {"other": 4}
+    size_disk(full, 50 * MIB, 50 * MIB)
+    carried = {e.container.name: e.priority for e in full.plan().carried}
+    assert carried == {"net": 5, "app": 5}
+
+
+def test_a_user_that_is_passed_over_leaves_room_to_another_with_its_provider(full: World) -> None:
+    add(full, "net", 50 * MIB)
+    net = f"container:{container_id('net')}"
+    add(full, "huge", 500 * MIB, network_mode=net, labels={"drainer.priority": "9"})
+    add(full, "app", 50 * MIB, network_mode=net, labels={"drainer.priority": "5"})
+    add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
+    size_disk(full, 50 * MIB, 50 * MIB)
+    carried = {e.container.name: e.priority for e in full.plan().carried}
+    assert carried == {"net": 5, "app": 5}
 
 
 def test_users_of_what_has_no_room_are_skipped_too(full: World) -> None:
