@@ -44,18 +44,26 @@ def file_system(proc: Proc, pid: int, path: Path, shown: str) -> FileSystem:
     number = f"{os.major(device)}:{os.minor(device)}"
     mounts = parse_mountinfo(proc.text(pid, "mountinfo"))
     kind = next((mount.kind for mount in mounts if mount.device == number), "")
-    # Whoever writes checkpoints is root: drainer, CRIU, containerd, Docker.
-    free = system.f_bfree if kind in _KEEP_BLOCKS_FOR_ROOT else system.f_bavail
     return FileSystem(
         number,
         shown,
-        size=system.f_blocks * system.f_frsize,
-        # Without a limit of their own, tmpfs and ramfs have no blocks at all, free or not.
-        free=free * system.f_frsize if system.f_blocks else None,
+        free=free_bytes(system, kind),
         # Some, such as btrfs, make them as they are needed, and count none.
         inodes=system.f_favail if system.f_files else None,
         in_memory=kind in _IN_MEMORY,
     )
+
+
+def free_bytes(system: os.statvfs_result, kind: str) -> int | None:
+    """Return what root may still write to a file system of that type; None without a limit.
+
+    Whoever writes checkpoints is root: drainer, CRIU, containerd, Docker.
+    """
+    if not system.f_blocks:
+        # A tmpfs or ramfs whose size was not limited.
+        return None
+    free = system.f_bfree if kind in _KEEP_BLOCKS_FOR_ROOT else system.f_bavail
+    return free * system.f_frsize
 
 
 def free_memory(text: str) -> int | None:

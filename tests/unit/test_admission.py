@@ -30,7 +30,7 @@ class Disk:
         self.free = checkpoints * ONE
 
     def __call__(self) -> Places:
-        system = FileSystem("8:1", "/", 0, self.free + BYTES_KEPT)
+        system = FileSystem("8:1", "/", self.free + BYTES_KEPT)
         return Places(system, system, system, system)
 
 

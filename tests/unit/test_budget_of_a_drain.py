@@ -122,7 +122,7 @@ def test_dumps_of_one_route_tell_nothing_of_the_other(
     expect(world, "a", 1 << 28)
     expect(world, "b", 100 * GIB)
     world.engine.disk = 1000 * GIB
-    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, GIB)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", GIB)
     let_dumps_take_months(world)
     done = by_name(world.drain())
     assert (done["a"].route, done["b"].route) == (Route.ENGINE, Route.RUNTIME)

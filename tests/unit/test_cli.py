@@ -300,7 +300,7 @@ def test_a_plan_shows_room_turns_and_priorities(drainer: Drainer) -> None:
     one = checkpoint_bytes(1 << 20)
     world.engine.disk = 5 * one + BYTES_KEPT
     world.host.other_places["temporary"] = FileSystem(
-        "0:30", "/\x1btmp", 0, one + BYTES_KEPT, in_memory=True
+        "0:30", "/\x1btmp", one + BYTES_KEPT, in_memory=True
     )
     world.host.memory = 1 << 30
     assert drainer("plan") == ExitCode.OK

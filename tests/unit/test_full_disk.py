@@ -131,7 +131,7 @@ def test_users_of_what_has_no_room_are_skipped_too(full: World) -> None:
 def test_without_room_on_one_route_the_other_is_taken(tmp_path: Path) -> None:
     world = World(tmp_path / "state")
     add(world, "web", 50 * MIB)
-    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, room.BYTES_KEPT + MIB)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", room.BYTES_KEPT + MIB)
     (entry,) = world.plan().entries
     assert entry.route is Route.RUNTIME
     assert [r.id for r in entry.route_reasons] == ["no_room_engine"]
@@ -308,7 +308,7 @@ def test_restores_take_turns_where_their_copies_do_not_fit_side_by_side(tmp_path
     world.drain()
     world.reboot()
     one = room.checkpoint_bytes(MIB)
-    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, room.BYTES_KEPT + one)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", room.BYTES_KEPT + one)
     guard = threading.Lock()
     at_once = most = 0
 
@@ -332,7 +332,7 @@ def test_a_restore_without_room_is_tried_all_the_same(tmp_path: Path) -> None:
     add(world, "web")
     world.drain()
     world.reboot()
-    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, 0)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0)
     assert world.resume().entries[0].state is State.RESTORED
 
 
@@ -353,7 +353,7 @@ def test_what_waits_for_room_when_interrupted_keeps_its_checkpoint(
     world.drain()
     world.reboot()
     one = room.checkpoint_bytes(MIB)
-    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, room.BYTES_KEPT + one)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", room.BYTES_KEPT + one)
 
     def interrupt() -> None:
         time.sleep(0.05)
