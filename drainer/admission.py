@@ -11,8 +11,8 @@ from drainer.storage import Places
 
 POLL = 0.5
 PATIENCE = 10.0
-"""Seconds in which what a dump had in passing is given back: containerd collects about a second
-after the last change, and later on a busy host."""
+"""Seconds after a dump in which what it had in passing is given back: containerd collects about a
+second after the last change, and later on a busy host."""
 
 
 Wanted = Callable[[Places], room.Amounts]
@@ -29,8 +29,8 @@ class Admission:
         self._door = threading.Lock()
         self._left = threading.Condition()
         self._inside: dict[str, Wanted] = {}
-        self._before = False
-        """Whether any took room before, some of which may still be given back."""
+        self._patient_until = time.monotonic()
+        """Until when some of the room of the last one that left may still be given back."""
 
     @contextmanager
     def of(self, container: str, wanted: Wanted) -> Iterator[str]:
@@ -45,12 +45,12 @@ class Admission:
             yield why
         finally:
             with self._left:
-                self._before = self._before or not why
+                if not why:
+                    self._patient_until = time.monotonic() + PATIENCE
                 self._inside.pop(container, None)
                 self._left.notify_all()
 
     def _enter(self, container: str, wanted: Wanted) -> str:
-        alone_until: float | None = None
         while True:
             with self._left:
                 why = self._lacking(wanted)
@@ -62,10 +62,8 @@ class Admission:
                 if self._inside:
                     self._left.wait(POLL)
                     continue
-                patience = PATIENCE if self._before else 0.0
-            alone_until = alone_until or time.monotonic() + patience
-            if time.monotonic() >= alone_until:
-                return why
+                if time.monotonic() >= self._patient_until:
+                    return why
             self._deadline.sleep(POLL)
 
     def _lacking(self, wanted: Wanted) -> str:

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from drainer.manifest import CheckpointState, Entry, State
+from drainer.model import Route
 
 CAUTIOUS_RATE = 32.0 * (1 << 20)
 """Bytes a second before anything was measured: of a virtual machine whose disk is shared, to which
 the engine route writes each checkpoint three times."""
 CAUTIOUS_START = 3.0
 """Seconds that a dump takes whatever its size, before anything was measured."""
-TELLING = 32 << 20
-"""Bytes from which on a dump tells how fast the disk is; smaller ones tell the rest."""
+SMALL = 32 << 20
+"""Bytes up to which a dump tells what each takes whatever its size."""
+TELLING = 256 << 20
+"""Bytes from which on a dump tells how fast the disk is: what each takes hardly counts in it."""
 
-UNDO_SECONDS = 15.0
+UNDO_SECONDS = 30.0
 """What is kept of the budget at each dump, so that one that does not end can be undone."""
 
 
@@ -24,6 +27,8 @@ class Pace:
 
     start: float = CAUTIOUS_START
     rate: float = CAUTIOUS_RATE
+    known: bool = False
+    """Whether `rate` was measured."""
 
     def seconds(self, size: int) -> float:
         """Return how long a dump of so many bytes takes."""
@@ -33,18 +38,22 @@ class Pace:
 def measured(entries: Iterable[Entry]) -> Pace:
     """Tell the pace from the dumps among these entries that are complete."""
     small: list[float] = []
-    size, seconds = 0, 0.0
+    large: list[float] = []
+    size = 0
     for entry in entries:
         took = _seconds(entry)
         if took is None:
             continue
-        if entry.size < TELLING:
+        if entry.size < SMALL:
             small.append(took)
-        else:
-            size, seconds = size + entry.size, seconds + took
-    start = sum(small) / len(small) if small else CAUTIOUS_START
-    # A large dump's share of `start` is counted twice: rather too slow than too fast.
-    return Pace(start, size / seconds if size else CAUTIOUS_RATE)
+        elif entry.size >= TELLING:
+            large.append(took)
+            size += entry.size
+    start = sum(small) / len(small) if small else 0.0
+    # Small ones that were slow by chance must not make the disk seem endlessly fast.
+    writing = sum(max(took - start, took / 2) for took in large)
+    rate = size / writing if large else CAUTIOUS_RATE
+    return Pace(start or CAUTIOUS_START, rate, known=bool(large))
 
 
 def _seconds(entry: Entry) -> float | None:
@@ -58,9 +67,18 @@ def _seconds(entry: Entry) -> float | None:
     return took if took > 0 else None
 
 
-def too_late(size: int, pace: Pace, left: float | None) -> str:
-    """Say why a dump of so many bytes is not begun with `left` seconds to go; empty if it is."""
-    if left is None:
+def doubtful(size: int, left: float | None) -> bool:
+    """Tell whether it is not sure, before anything was measured, that so many bytes are in time."""
+    return left is not None and Pace().seconds(size) + UNDO_SECONDS > left
+
+
+def too_late(size: int, pace: Pace, left: float | None, route: Route) -> str:
+    """Say why a dump of so many bytes is not begun with `left` seconds to go; empty if it is.
+
+    On the runtime route a guess refuses nothing: a dump that is late can be ended there, and its
+    container goes on. Docker's cannot be ended.
+    """
+    if left is None or (route is Route.RUNTIME and not pace.known):
         return ""
     needed = pace.seconds(size)
     if needed + UNDO_SECONDS <= left:

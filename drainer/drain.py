@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from drainer.admission import Admission
-from drainer.budget import UNDO_SECONDS, measured, too_late
+from drainer.budget import UNDO_SECONDS, doubtful, measured, too_late
 from drainer.carriers.base import Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
@@ -28,7 +28,7 @@ from drainer.store.manifest_file import ManifestFile, Record
 
 HELD = RestartPolicy("no")
 
-LEAST_SECONDS = 20.0
+LEAST_SECONDS = 40.0
 """What must be left of the budget to begin with one more container, so that it can be undone."""
 
 KILL_POLL = 1.0
@@ -160,7 +160,10 @@ def drain(
         carrier.prune({e.checkpoint for e in manifest.entries if e.checkpoint})
     evidence_file.prune(file.directory, {e.id for e in manifest.entries if e.evidence})
     new = {e.id for e in manifest.entries if e.state is State.PLANNED}
-    entries = {e.container.id: e for e in plan.carried if e.container.id in new}
+    # What may be ended in vain must not take the time of what is surely done.
+    left = deadline.left
+    ordered = sorted(plan.carried, key=lambda e: doubtful(checkpoint_bytes(e.expected_bytes), left))
+    entries = {e.container.id: e for e in ordered if e.container.id in new}
     admission = Admission(lambda: host.places(plan.engine, str(file.directory.path)), deadline)
     worker = _Worker(
         engine, host, carriers, record, deadline, options, on_change, entries, admission
@@ -219,10 +222,12 @@ class _Worker:
         left = self._deadline.left
         if left is not None and left < LEAST_SECONDS:
             return "the budget ended before it"
-        # Others are of an earlier drain, whose disk may have been less busy.
+        # Others are of an earlier drain, whose disk may have been less busy, or written otherwise.
+        alike = (entry.checkpoint, entry.route)
         entries = self._record.manifest.entries
-        pace = measured(e for e in entries if e.checkpoint == entry.checkpoint)
-        return too_late(checkpoint_bytes(self._planned[entry.id].expected_bytes), pace, left)
+        pace = measured(e for e in entries if (e.checkpoint, e.route) == alike)
+        size = checkpoint_bytes(self._planned[entry.id].expected_bytes)
+        return too_late(size, pace, left, entry.route)
 
     def _take_down(self, entry: Entry) -> None:
         try:

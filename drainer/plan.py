@@ -1,8 +1,9 @@
 """The plan: what a drain would do now, decided from facts alone."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from drainer import priority, room
 from drainer.addresses import kept
@@ -103,14 +104,12 @@ def make_plan(
         for identity, container in known.items()
     }
     refused = {route: refusals(host, engine, route) for route in routes}
-    reasons = _judge(subjects, refused, bonds, wave_of)
+    judge = partial(_judge, refused=refused, bonds=bonds, wave_of=wave_of)
     needs = {i: tuple(dict.fromkeys(provider for provider, _ in bonds[i])) for i in known}
-    priorities = priority.effective({i: priority.own(known[i]) for i in known}, needs, wave_of)
-    worth = sorted(known, key=lambda i: (-priorities[i], -wave_of[i], known[i].name, i))
-    no_room = room.allot(((i, _demands(subjects[i], reasons[i], places)) for i in worth), places)
-    if no_room:
-        subjects |= {i: replace(subjects[i], no_room=lacking) for i, lacking in no_room.items()}
-        reasons = _judge(subjects, refused, bonds, wave_of)
+    own = {i: priority.own(known[i]) for i in known}
+    subjects, reasons = _give_room(subjects, judge, own, needs, wave_of, places)
+    carried = {i for i in known if chosen_route(reasons[i]) is not None}
+    priorities = priority.effective(own, needs, wave_of, carried)
     changing = _changing_addresses(host, known, reasons)
     entries = (
         _entry(
@@ -126,6 +125,50 @@ def make_plan(
     ordered = sorted(entries, key=lambda e: (e.wave, e.container.name, e.container.id))
     against_all = () if chosen_route(refused) else skipping_reasons(refused)
     return Plan(host, engine, against_all, tuple(ordered), tuple(routes), places)
+
+
+def _give_room(
+    subjects: dict[str, Subject],
+    judge: Callable[[dict[str, Subject]], dict[str, Reasons]],
+    own: Mapping[str, int],
+    needs: Mapping[str, Iterable[str]],
+    wave_of: Mapping[str, int],
+    places: Places,
+) -> tuple[dict[str, Subject], dict[str, Reasons]]:
+    """Return subjects that know for which routes they have no room, and their reasons.
+
+    `own` are their own priorities. A user that would raise a provider's, but has no room beside it,
+    does not, and takes only what the others leave. Each round finds another one, so rounds end.
+    """
+    wanted = judge(subjects)
+    wishes = {i: _demands(subjects[i], wanted[i], places) for i in subjects}
+    users = {i for i in subjects if chosen_route(wanted[i]) is not None}
+    passed_over: set[str] = set()
+
+    def turn(identity: str) -> tuple[bool, int, int, str, str]:
+        name = subjects[identity].container.name
+        last = identity in passed_over
+        return last, -priorities[identity], -wave_of[identity], name, identity
+
+    while True:
+        priorities = priority.effective(own, needs, wave_of, users - passed_over)
+        worth = sorted(subjects, key=turn)
+        no_room = room.allot(((i, wishes[i]) for i in worth), places)
+        if not no_room:
+            return subjects, wanted
+        asked = {i: replace(s, no_room=no_room.get(i, s.no_room)) for i, s in subjects.items()}
+        reasons = judge(asked)
+        vain = [
+            i
+            for i in worth
+            if i in users - passed_over
+            and chosen_route(reasons[i]) is None
+            and any(priorities[i] > own[provider] for provider in needs[i])
+        ]
+        if not vain:
+            return asked, reasons
+        # Who uses the same may be many, and would have no room in the next round either.
+        passed_over |= {i for i in vain if needs[i] == needs[vain[0]]}
 
 
 def _demands(subject: Subject, reasons: Reasons, places: Places) -> dict[Route, room.Demand]:

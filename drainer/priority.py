@@ -1,7 +1,7 @@
 """Which containers are worth most to their owners: the label `drainer.priority`. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from drainer.model import LABEL_PRIORITY, Container, PlanEntry
 
@@ -27,10 +27,14 @@ def effective(
     priorities: Mapping[str, int],
     needs: Mapping[str, Iterable[str]],
     wave_of: Mapping[str, int],
+    carried: Collection[str],
 ) -> dict[str, int]:
-    """Give each provider at least the priority of its users, which are nothing without it."""
+    """Give each provider at least the priority of its users, which are nothing without it.
+
+    Users that are not `carried` gain nothing by it, and do not count.
+    """
     found = dict(priorities)
-    for user in sorted(found, key=lambda i: wave_of[i]):
+    for user in sorted(carried, key=lambda i: wave_of[i]):
         for provider in needs[user]:
             # A cycle was cut by the order of the waves.
             if provider in found and wave_of[provider] > wave_of[user]:

@@ -21,12 +21,10 @@ FILES = 64
 FILES_OF_A_PROCESS = 12
 """Files of a checkpoint: some for the container, and some for each process and its threads."""
 
-SHARE_KEPT = 50
-LEAST_KEPT = 64 << 20
-MOST_KEPT = 1 << 30
-"""What stays free: one part in `SHARE_KEPT` of a file system, within these bounds, in bytes."""
+BYTES_KEPT = 64 << 20
 INODES_KEPT = 256
 MEMORY_KEPT = 128 << 20
+"""What stays free, of each file system and of memory, for whatever else is written meanwhile."""
 
 _BYTES, _INODES, _MEMORY = "bytes", "files", "memory"
 
@@ -108,17 +106,12 @@ def _taken(where: Iterable[tuple[FileSystem, int]], wanted: int) -> Amounts:
     return amounts
 
 
-def kept_free(system: FileSystem) -> int:
-    """Return how many bytes of a file system are never planned with."""
-    return min(max(system.size // SHARE_KEPT, LEAST_KEPT), MOST_KEPT)
-
-
 def available(places: Places) -> Amounts:
     """Return what checkpoints may take. What is not in it is unknown, and limits nothing."""
     found: dict[Resource, int] = {}
     for system in _systems(places):
         if system.free is not None:
-            found[Resource(_BYTES, system.id)] = system.free - kept_free(system)
+            found[Resource(_BYTES, system.id)] = system.free - BYTES_KEPT
         if system.inodes is not None:
             found[Resource(_INODES, system.id)] = system.inodes - INODES_KEPT
     if places.memory is not None:

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FileSystem:
-    """A file system on which a checkpoint or a copy of one is written. Sizes are bytes."""
+    """A file system on which a checkpoint or a copy of one is written."""
 
     id: str = ""
     """Equal for places on the same file system (`major:minor`); empty when unknown."""
     path: str = ""
     """The place in it, as its writer sees it."""
-    size: int = 0
     free: int | None = None
-    """What may still be written; None when it is unknown."""
+    """Bytes that root may still write; None when it is unknown, or when only memory limits it."""
     inodes: int | None = None
     """How many files can still be made; None when unknown, or when there is no fixed number."""
     in_memory: bool = False

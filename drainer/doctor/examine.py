@@ -8,6 +8,7 @@ from drainer.engine.base import Engine
 from drainer.errors import DrainerError
 from drainer.host import containerd
 from drainer.host.base import Host
+from drainer.host.disks import free_bytes
 from drainer.host.procfs import PROC, Proc, parse_mountinfo
 from drainer.host.run import Runner, run
 from drainer.install import UNIT_DIRECTORY, unit_states
@@ -61,7 +62,7 @@ def _space(proc: Proc, pid: int, path: Path, shown: str) -> Space:
     number = f"{os.major(device)}:{os.minor(device)}"
     mounts = parse_mountinfo(proc.text(pid, "mountinfo"))
     kind = next((mount.kind for mount in mounts if mount.device == number), "")
-    return Space(shown, kind, system.f_bavail * system.f_frsize)
+    return Space(shown, kind, free_bytes(system, kind))
 
 
 def _last_drain(state: Path) -> LastDrain:

@@ -15,7 +15,7 @@ class Space:
     kind: str = ""
     """The file system's type, such as `ext4` or `tmpfs`; empty when unknown."""
     free: int | None = None
-    """Bytes that root may still write; None when it could not be asked."""
+    """Bytes that root may still write; None when it could not be asked, or nothing limits them."""
 
     @property
     def in_memory(self) -> bool:

@@ -9,6 +9,8 @@ from drainer.model import EngineFacts
 from drainer.storage import FileSystem, Places
 
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
+_KEEP_BLOCKS_FOR_ROOT = frozenset({"ext2", "ext3", "ext4"})
+"""Elsewhere, as on btrfs, blocks that are free but not available are so for root, too."""
 
 
 def places(proc: Proc, engine: EngineFacts, state: Path) -> Places:
@@ -45,12 +47,23 @@ def file_system(proc: Proc, pid: int, path: Path, shown: str) -> FileSystem:
     return FileSystem(
         number,
         shown,
-        size=system.f_blocks * system.f_frsize,
-        free=system.f_bavail * system.f_frsize,
+        free=free_bytes(system, kind),
         # Some, such as btrfs, make them as they are needed, and count none.
         inodes=system.f_favail if system.f_files else None,
         in_memory=kind in _IN_MEMORY,
     )
+
+
+def free_bytes(system: os.statvfs_result, kind: str) -> int | None:
+    """Return what root may still write to a file system of that type; None without a limit.
+
+    Whoever writes checkpoints is root: drainer, CRIU, containerd, Docker.
+    """
+    if not system.f_blocks:
+        # A tmpfs or ramfs whose size was not limited.
+        return None
+    free = system.f_bfree if kind in _KEEP_BLOCKS_FOR_ROOT else system.f_bavail
+    return free * system.f_frsize
 
 
 def free_memory(text: str) -> int | None:

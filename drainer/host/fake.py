@@ -137,7 +137,7 @@ class FakeHost:
 
     def places(self, engine: EngineFacts, state: str) -> Places:  # noqa: ARG002 - paths say nothing
         """Describe the one disk as it is now, and what is elsewhere."""
-        disk = FileSystem("disk", "/", self.engine.disk or 0, self.engine.free())
+        disk = FileSystem("disk", "/", self.engine.free())
         names = ("state", "docker", "temporary", "content")
         found = {name: self.other_places.get(name, disk) for name in names}
         return Places(**found, memory=self.memory)

@@ -19,9 +19,11 @@ from drainer.runtime import bundle
 _NAMESPACES = ("cgroup", "ipc", "net", "pid", "time", "user", "uts")
 """Not `mnt`: CRIU dumps a mount namespace made inside of the container."""
 
-_SIZES = ("Pss_Anon", "Pss_Shmem", "SwapPss")
-_RESIDENT = ("RssAnon", "RssShmem", "VmSwap")
-"""The same in /proc/PID/status, where what is shared counts for each process that has it."""
+_SIZES = ("Anonymous", "Swap", "Pss_Shmem", "Private_Hugetlb", "Shared_Hugetlb")
+"""CRIU dumps pages that are shared until one of several processes writes to them for each of these
+(criu mem.c), but shared memory only once (criu shmem.c)."""
+_RESIDENT = ("RssAnon", "RssShmem", "VmSwap", "HugetlbPages")
+"""The same in /proc/PID/status, where shared memory counts for each process that has it."""
 _REMOTE_KINDS = ("9p", "afs", "ceph", "cifs", "fuse", "glusterfs", "nfs", "smb3")
 _ODD_KINDS = ("autofs", "bpf", "configfs", "debugfs", "overlay", "securityfs", "tracefs")
 _DOCKERS_OWN = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker-init")

@@ -15,13 +15,17 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from drainer.host.run import Runner
+from drainer.host.run import MISSING, TIMED_OUT, Result, Runner
 
 FAIL_SECONDS = 6.0
 """How long CRIU has to notice that its images are gone; it does so at its next file."""
 KILL_SECONDS = 2.0
+UNLOCK_SECONDS = 18.0
+"""For all that unlocks the network of a container whose CRIU was killed."""
 POLL = 0.1
-_STEP_SECONDS = 1.0
+_LOCK_WAIT = 5
+"""Seconds that iptables waits for others, of whatever network (xtables.lock is the host's)."""
+_STEP_SECONDS = 6.0
 
 _RULES = (
     ("-D", "INPUT", "-j", "CRIU"),
@@ -30,6 +34,9 @@ _RULES = (
     ("-X", "CRIU"),
 )
 """What takes CRIU's lock of a network away (criu net.c iptables_network_unlock_internal)."""
+_NO_CHAIN = frozenset({2, MISSING})
+"""Statuses of a rule's deletion where CRIU made none: iptables(8) takes a target that is no chain
+for a wrong parameter."""
 _TABLE = re.compile(r"^table inet (CRIU-[0-9A-Za-z-]+)$", re.MULTILINE)
 """The lock of a CRIU that uses nftables (criu netfilter.c nftables_get_table)."""
 
@@ -38,8 +45,8 @@ def abort(process: "subprocess.Popen[bytes]", images: Path, state: Path, run: Ru
     """End a runc that leads a session of its own, and its CRIU; tell whether they have ended.
 
     `images` is where CRIU writes, `state` where runc keeps the container's state. Takes
-    `FAIL_SECONDS` and `KILL_SECONDS`, and a few more if the network has to be unlocked. Never
-    raises.
+    `FAIL_SECONDS` and `KILL_SECONDS` at most, and `UNLOCK_SECONDS` if the network has to be
+    unlocked. Never raises.
     """
     end = time.monotonic() + FAIL_SECONDS
     while time.monotonic() < end:
@@ -71,10 +78,19 @@ def unlock_network(state: Path, run: Runner) -> None:
             return
     except (OSError, ValueError, KeyError, TypeError):
         return
-    inside = ("nsenter", f"--net={namespace}")
+    end = time.monotonic() + UNLOCK_SECONDS
+
+    def inside(*arguments: str) -> Result:
+        left = end - time.monotonic()
+        if left <= 0:
+            return Result(TIMED_OUT)
+        return run(["nsenter", f"--net={namespace}", *arguments], min(_STEP_SECONDS, left))
+
+    # First what waits for nobody.
+    for table in _TABLE.findall(inside("nft", "list", "tables", "inet").output):
+        inside("nft", "delete", "table", "inet", table)
     for program in ("iptables", "ip6tables"):
-        for rule in _RULES:
-            run([*inside, program, "-w", "1", *rule], _STEP_SECONDS)
-    tables = run([*inside, "nft", "list", "tables", "inet"], _STEP_SECONDS).output
-    for table in _TABLE.findall(tables):
-        run([*inside, "nft", "delete", "table", "inet", table], _STEP_SECONDS)
+        for number, rule in enumerate(_RULES):
+            result = inside(program, "-w", str(_LOCK_WAIT), *rule)
+            if number == 0 and result.status in _NO_CHAIN:
+                break

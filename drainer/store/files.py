@@ -141,25 +141,26 @@ class StateDirectory:
             )
         return data
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, reserve: bool = False) -> None:
         """Replace a file's content; durable when this returns.
 
-        On a full disk the reserve is given up for it. Raises `DrainerError` with path and errno.
-        The old content is then intact, except that the new one may be in its place if only the
-        last step, flushing the directory, failed.
+        On a full disk the reserve is given up for it if `reserve` says so. Raises `DrainerError`
+        with path and errno. The old content is then intact, except that the new one may be in its
+        place if only the last step, flushing the directory, failed.
         """
         try:
             try:
                 self._replace(name, data)
             except OSError as error:
-                if error.errno not in _FULL or not self._give_reserve_up():
+                full = error.errno in _FULL
+                if not (reserve and full and self._give_reserve_up()):
                     raise
                 self._replace(name, data)
         except OSError as error:
             raise self._failure("cannot be written", error, name) from error
 
     def keep_reserve(self, size: int) -> None:
-        """Keep so many bytes for a later `write` on a full disk. Never raises: it is a precaution.
+        """Keep so many bytes for a later `write` that may take them. Never raises.
 
         A reserve of another size is replaced.
         """

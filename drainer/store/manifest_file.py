@@ -69,7 +69,7 @@ class ManifestFile:
         Raises `DrainerError` when it cannot be written, `ManifestInvalidError` when it could not
         be read again.
         """
-        self._directory.write(MANIFEST_NAME, codec.dump(manifest))
+        self._directory.write(MANIFEST_NAME, codec.dump(manifest), reserve=True)
 
     def keep_reserve(self, manifest: Manifest) -> None:
         """Have this manifest, grown by what happens, fit onto a disk that is full by then.

@@ -10,7 +10,7 @@ from drainer import admission as module
 from drainer.admission import Admission, Wanted
 from drainer.deadline import Deadline
 from drainer.model import Route
-from drainer.room import LEAST_KEPT, checkpoint_bytes, for_dump
+from drainer.room import BYTES_KEPT, checkpoint_bytes, for_dump
 from drainer.storage import FileSystem, Places
 
 ONE = checkpoint_bytes(0)
@@ -30,7 +30,7 @@ class Disk:
         self.free = checkpoints * ONE
 
     def __call__(self) -> Places:
-        system = FileSystem("8:1", "/", 0, self.free + LEAST_KEPT)
+        system = FileSystem("8:1", "/", self.free + BYTES_KEPT)
         return Places(system, system, system, system)
 
 
@@ -87,6 +87,21 @@ def test_what_was_passing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None
     threading.Timer(0.05, lambda: setattr(disk, "free", ONE)).start()
     with door.of(*planned("b")) as why:
         assert why == ""
+
+
+def test_what_was_passing_is_waited_for_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of many without room would else take its own patience, and the others' time."""
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    disk = Disk(1)
+    door = Admission(disk, Deadline(None))
+    with door.of(*planned("a")) as why:
+        assert why == ""
+        disk.free = 0
+    begin = time.monotonic()
+    for number in range(10):
+        with door.of(*planned(str(number))) as why:
+            assert why.startswith("no room")
+    assert 0.1 < time.monotonic() - begin < 1
 
 
 def test_nobody_waits_beyond_the_deadline() -> None:

@@ -227,12 +227,12 @@ def test_any_one_write_may_fail_at_the_drain(tmp_path: Path, route: Route) -> No
         directory = world.file.directory
         write = directory.write
 
-        def failing(name: str, data: bytes, at: int = number) -> None:
+        def failing(name: str, data: bytes, at: int = number, *, reserve: bool = False) -> None:
             nonlocal writes
             writes += 1
             if writes == at:
                 raise StorageError("no space")
-            write(name, data)  # noqa: B023 - called in this turn of the loop only
+            write(name, data, reserve=reserve)  # noqa: B023 - called in this turn of the loop only
 
         directory.write = failing  # type: ignore[method-assign]
         with suppress(StorageError):

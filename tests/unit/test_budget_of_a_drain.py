@@ -9,6 +9,7 @@ from drainer.budget import UNDO_SECONDS
 from drainer.manifest import Manifest, State
 from drainer.model import ROUTES, Route
 from drainer.runtime.base import Place
+from drainer.storage import FileSystem
 from tests.unit.test_full_disk import by_name, facts
 from tests.unit.world import World, container_id
 
@@ -22,6 +23,18 @@ def killed(world: World) -> list[str]:
 
 def expect(world: World, name: str, size: int) -> None:
     world.host.process_facts[container_id(name)] = facts(size)
+
+
+def let_dumps_take_months(world: World) -> None:
+    write = world.file.write
+
+    def slowly(manifest: Manifest) -> None:
+        write(manifest)
+        for entry in manifest.entries:
+            if entry.state is State.DUMPING:
+                entry.times[State.DUMPING] = "2026-01-01T00:00:00+00:00"
+
+    world.file.write = slowly  # type: ignore[method-assign]
 
 
 def test_what_is_worth_most_goes_first_else_as_the_order_was(world: World) -> None:
@@ -52,8 +65,8 @@ def test_users_still_go_before_their_providers(world: World) -> None:
     assert killed(world) == ["app", "net", "web"]
 
 
-def test_what_does_not_fit_into_the_budget_is_left_untouched_and_told(world: World) -> None:
-    world.budget = 120
+def test_what_does_not_fit_into_the_budget_is_left_untouched_and_told(tmp_path: Path) -> None:
+    world = World(tmp_path / "state", routes=(Route.ENGINE,), budget=120)
     for name in ("large", "small"):
         world.add(name, "always")
     expect(world, "large", 100 * GIB)
@@ -70,29 +83,50 @@ def test_what_does_not_fit_into_the_budget_is_left_untouched_and_told(world: Wor
     world.check_promise()
 
 
+@pytest.mark.parametrize("route", ROUTES)
 def test_the_speed_of_this_drains_own_dumps_decides(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, route: Route
 ) -> None:
     """By the cautious default both would fit, but the first one takes months."""
     world.budget = 120
+    world.routes = (route,)
     size = 1 << 28
     for name in ("a", "b"):
         world.add(name, "always")
         expect(world, name, size)
     monkeypatch.setattr(world.host, "verify_checkpoint", lambda _directory: size)
-    write = world.file.write
-
-    def slowly(manifest: Manifest) -> None:
-        write(manifest)
-        for entry in manifest.entries:
-            if entry.state is State.DUMPING:
-                entry.times[State.DUMPING] = "2026-01-01T00:00:00+00:00"
-
-    world.file.write = slowly  # type: ignore[method-assign]
+    let_dumps_take_months(world)
     done = by_name(world.drain())
     assert done["a"].state is State.STOPPED
     assert done["b"].state is State.LEFT
     assert "does not fit into the budget" in done["b"].detail
+
+
+def test_where_a_dump_can_be_ended_a_guess_only_puts_it_last(tmp_path: Path) -> None:
+    world = World(tmp_path / "state", routes=(Route.RUNTIME,), budget=120)
+    for name in ("a", "b", "c"):
+        world.add(name, "always")
+    expect(world, "a", 100 * GIB)
+    world.drain()
+    assert killed(world) == ["b", "c", "a"]
+
+
+def test_dumps_of_one_route_tell_nothing_of_the_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine writes each checkpoint three times: its pace would refuse what is in time."""
+    world.budget = 120
+    monkeypatch.setattr(world.host, "verify_checkpoint", lambda _directory: 1 << 28)
+    world.add("a", "always")
+    world.add("b", "always")
+    expect(world, "a", 1 << 28)
+    expect(world, "b", 100 * GIB)
+    world.engine.disk = 1000 * GIB
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", GIB)
+    let_dumps_take_months(world)
+    done = by_name(world.drain())
+    assert (done["a"].route, done["b"].route) == (Route.ENGINE, Route.RUNTIME)
+    assert done["b"].state is State.STOPPED
 
 
 @pytest.mark.parametrize("route", ROUTES)

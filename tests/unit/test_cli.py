@@ -14,7 +14,7 @@ from drainer import cli
 from drainer.cli.wiring import GRACE, Settings, extension
 from drainer.deadline import Deadline
 from drainer.errors import EngineError, EngineUnavailableError, ExitCode, StorageError
-from drainer.room import LEAST_KEPT, checkpoint_bytes
+from drainer.room import BYTES_KEPT, checkpoint_bytes
 from drainer.storage import FileSystem
 from drainer.store.lock import lock
 from tests.unit.world import World, container_id
@@ -314,9 +314,9 @@ def test_a_plan_shows_room_turns_and_priorities(drainer: Drainer) -> None:
     for name in ("a", "b"):
         world.add(name, labels={"drainer.priority": "7"} if name == "b" else {})
     one = checkpoint_bytes(1 << 20)
-    world.engine.disk = 5 * one + LEAST_KEPT
+    world.engine.disk = 5 * one + BYTES_KEPT
     world.host.other_places["temporary"] = FileSystem(
-        "0:30", "/\x1btmp", 0, one + LEAST_KEPT, in_memory=True
+        "0:30", "/\x1btmp", one + BYTES_KEPT, in_memory=True
     )
     world.host.memory = 1 << 30
     assert drainer("plan") == ExitCode.OK

@@ -11,7 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from drainer.budget import UNDO_SECONDS
+from drainer.budget import TELLING, UNDO_SECONDS
 from drainer.cli import doctoring, installing, output
 from drainer.cli.app import ENGINE_WAIT, LOCK_WAIT, app
 from drainer.cli.wiring import GRACE, Settings
@@ -32,8 +32,9 @@ from drainer.model import (
 )
 from drainer.priority import HIGHEST, LOWEST
 from drainer.recover import Step, next_step
+from drainer.room import BYTES_KEPT
 from drainer.rules import NOTES, REFUSALS, SKIPS
-from drainer.runtime.abort import FAIL_SECONDS, KILL_SECONDS
+from drainer.runtime.abort import FAIL_SECONDS, KILL_SECONDS, UNLOCK_SECONDS
 from drainer.text import size
 from drainer.units import DRAIN_UNIT, RESUME_UNIT, template
 from tests.lab.install import INSTALL
@@ -318,11 +319,16 @@ def test_labels_and_margins_are_the_documented_ones() -> None:
         assert f"from {LOWEST} to {HIGHEST}" in " ".join(text.split())
     assert f"{UNDO_SECONDS:g} seconds to undo" in " ".join(read("docs/commands.md").split())
     assert f"{UNDO_SECONDS:g} seconds before" in section(read("docs/architecture.md"), "Time")
+    for page in ("docs/commands.md", "docs/architecture.md"):
+        assert f"at least {TELLING >> 20} MiB" in " ".join(read(page).split())
+    room = section(read("docs/architecture.md"), "Room")
+    assert f"{BYTES_KEPT >> 20} MiB of each file system" in room
     late = section(read("docs/routes.md"), "Dumps that take too long")
     assert f"after {FAIL_SECONDS:g} seconds" in " ".join(late.split())
+    assert f"{UNLOCK_SECONDS:g} seconds at most" in " ".join(late.split())
     units = section(read("docs/architecture.md"), "The units")
     assert f"to {GRACE:g} s after the deadline" in " ".join(units.split())
-    assert FAIL_SECONDS + KILL_SECONDS < UNDO_SECONDS < LEAST_SECONDS
+    assert FAIL_SECONDS + KILL_SECONDS + UNLOCK_SECONDS < UNDO_SECONDS < LEAST_SECONDS
 
 
 def test_the_format_version_is_the_documented_one() -> None:

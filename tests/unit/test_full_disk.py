@@ -43,7 +43,7 @@ def size_disk(world: World, *memories: int) -> None:
     """Give the disk room for checkpoints of so much memory, worked on one after the other."""
     lasting = sum(map(room.checkpoint_bytes, memories))
     passing = (COPIES[world.routes[0]] - 1) * room.checkpoint_bytes(max(memories))
-    world.engine.disk = lasting + passing + room.LEAST_KEPT
+    world.engine.disk = lasting + passing + room.BYTES_KEPT
 
 
 def by_name(manifest: Manifest) -> dict[str, Entry]:
@@ -84,8 +84,40 @@ def test_a_provider_has_room_before_its_users(full: World) -> None:
     size_disk(full, 50 * MIB, 50 * MIB)
     carried = {e.container.name: e.priority for e in full.plan().carried}
     assert carried == {"net": 5, "app": 5}
+
+
+def test_users_that_are_skipped_take_no_room_from_others(full: World) -> None:
+    add(full, "net", 50 * MIB)
+    net = f"container:{container_id('net')}"
+    add(full, "app", 50 * MIB, network_mode=net, tty=True, labels={"drainer.priority": "5"})
+    add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
     size_disk(full, 50 * MIB)
-    assert [e.container.name for e in full.plan().carried] == ["net"]
+    carried = {e.container.name: e.priority for e in full.plan().carried}
+    assert carried == {"other": 4}
+
+
+def test_users_that_have_no_room_with_their_provider_take_none_from_others(full: World) -> None:
+    add(full, "net", 50 * MIB)
+    net = f"container:{container_id('net')}"
+    add(full, "app", 50 * MIB, network_mode=net, labels={"drainer.priority": "5"})
+    add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
+    size_disk(full, 50 * MIB)
+    carried = {e.container.name: e.priority for e in full.plan().carried}
+    assert carried == {"other": 4}
+    size_disk(full, 50 * MIB, 50 * MIB)
+    carried = {e.container.name: e.priority for e in full.plan().carried}
+    assert carried == {"net": 5, "app": 5}
+
+
+def test_a_user_that_is_passed_over_leaves_room_to_another_with_its_provider(full: World) -> None:
+    add(full, "net", 50 * MIB)
+    net = f"container:{container_id('net')}"
+    add(full, "huge", 500 * MIB, network_mode=net, labels={"drainer.priority": "9"})
+    add(full, "app", 50 * MIB, network_mode=net, labels={"drainer.priority": "5"})
+    add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
+    size_disk(full, 50 * MIB, 50 * MIB)
+    carried = {e.container.name: e.priority for e in full.plan().carried}
+    assert carried == {"net": 5, "app": 5}
 
 
 def test_users_of_what_has_no_room_are_skipped_too(full: World) -> None:
@@ -99,7 +131,7 @@ def test_users_of_what_has_no_room_are_skipped_too(full: World) -> None:
 def test_without_room_on_one_route_the_other_is_taken(tmp_path: Path) -> None:
     world = World(tmp_path / "state")
     add(world, "web", 50 * MIB)
-    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, room.LEAST_KEPT + MIB)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", room.BYTES_KEPT + MIB)
     (entry,) = world.plan().entries
     assert entry.route is Route.RUNTIME
     assert [r.id for r in entry.route_reasons] == ["no_room_engine"]
@@ -206,24 +238,52 @@ def _fail_at(world: World, number: int) -> list[int]:
     return writes
 
 
+class Full(Os):
+    """A disk with no room but what the reserve gives back."""
+
+    full = False
+
+    def open(self, name: str, flags: int, dir_fd: int) -> int:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().open(name, flags, dir_fd)
+
+    def unlink(self, name: str, dir_fd: int) -> None:
+        super().unlink(name, dir_fd)
+        self.full = self.full and name != RESERVE_NAME
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_reserve_is_not_spent_before_the_kill_on_what_may_fail_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, route: Route
+) -> None:
+    """What is noted of a checkpoint is larger than the manifest, which has yet to be written."""
+    state = tmp_path / "state"
+    world = World(state, routes=(route,))
+    add(world, "web")
+    disk = Full()
+    world.file = ManifestFile(StateDirectory(state, calls=disk))
+    look = world.host.digests
+
+    def digests(*arguments: Any) -> Any:  # noqa: ANN401
+        disk.full = True
+        return look(*arguments)
+
+    monkeypatch.setattr(world.host, "digests", digests)
+    (entry,) = world.drain().entries
+    assert entry.state is State.LEFT
+    assert "evidence" in entry.detail
+    now = world.now("web")
+    assert now.running
+    assert not now.paused
+    assert now.restart_policy.name == "always"
+    assert world.engine.memory("web") == 100
+
+
 @pytest.mark.parametrize("route", ROUTES)
 def test_on_a_disk_that_is_full_from_the_kill_on_the_reserve_saves_the_memory(
     tmp_path: Path, route: Route
 ) -> None:
-    class Full(Os):
-        """A disk with no room but what the reserve gives back."""
-
-        full = False
-
-        def open(self, name: str, flags: int, dir_fd: int) -> int:
-            if self.full:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return super().open(name, flags, dir_fd)
-
-        def unlink(self, name: str, dir_fd: int) -> None:
-            super().unlink(name, dir_fd)
-            self.full = self.full and name != RESERVE_NAME
-
     state = tmp_path / "state"
     world = World(state, routes=(route,))
     add(world, "web")
@@ -248,7 +308,7 @@ def test_restores_take_turns_where_their_copies_do_not_fit_side_by_side(tmp_path
     world.drain()
     world.reboot()
     one = room.checkpoint_bytes(MIB)
-    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, room.LEAST_KEPT + one)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", room.BYTES_KEPT + one)
     guard = threading.Lock()
     at_once = most = 0
 
@@ -272,7 +332,7 @@ def test_a_restore_without_room_is_tried_all_the_same(tmp_path: Path) -> None:
     add(world, "web")
     world.drain()
     world.reboot()
-    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, 0)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0)
     assert world.resume().entries[0].state is State.RESTORED
 
 
@@ -293,7 +353,7 @@ def test_what_waits_for_room_when_interrupted_keeps_its_checkpoint(
     world.drain()
     world.reboot()
     one = room.checkpoint_bytes(MIB)
-    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", 0, room.LEAST_KEPT + one)
+    world.host.other_places["temporary"] = FileSystem("0:30", "/tmp", room.BYTES_KEPT + one)
 
     def interrupt() -> None:
         time.sleep(0.05)

@@ -290,9 +290,9 @@ def test_the_check_is_one_write(world: World) -> None:
     writes: list[str] = []
     write = world.file.directory.write
 
-    def noting(name: str, data: bytes) -> None:
+    def noting(name: str, data: bytes, *, reserve: bool = False) -> None:
         writes.append(name)
-        write(name, data)
+        write(name, data, reserve=reserve)
 
     world.file.directory.write = noting  # type: ignore[method-assign]
     record = Record(world.file, manifest)

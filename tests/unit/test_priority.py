@@ -22,14 +22,26 @@ def test_without_a_good_label_it_is_0() -> None:
 def test_a_provider_is_worth_what_its_users_are() -> None:
     needs = {"web": ("app",), "app": ("net",), "net": (), "other": ("net", "gone")}
     waves = {"web": 0, "other": 0, "app": 1, "net": 2}
-    found = effective({"web": 7, "app": -1, "net": 3, "other": 5}, needs, waves)
+    found = effective({"web": 7, "app": -1, "net": 3, "other": 5}, needs, waves, set(needs))
     assert found == {"web": 7, "app": 7, "net": 7, "other": 5}
-    assert effective({"web": -7, "app": 1, "net": 3, "other": 0}, needs, waves)["net"] == 3
+    assert (
+        effective({"web": -7, "app": 1, "net": 3, "other": 0}, needs, waves, set(needs))["net"] == 3
+    )
 
 
 def test_a_circle_is_open_where_its_waves_are() -> None:
     needs = {"a": ("b",), "b": ("a",)}
-    assert effective({"a": 1, "b": 9}, needs, {"a": 0, "b": 1}) == {"a": 1, "b": 9}
+    found = effective({"a": 1, "b": 9}, needs, {"a": 0, "b": 1}, set(needs))
+    assert found == {"a": 1, "b": 9}
+
+
+def test_users_that_are_not_carried_gain_nothing_and_do_not_count() -> None:
+    needs = {"web": ("app",), "app": ("net",), "net": (), "other": ("net",)}
+    waves = {"web": 0, "other": 0, "app": 1, "net": 2}
+    priorities = {"web": 7, "app": -1, "net": 3, "other": 5}
+    assert effective(priorities, needs, waves, {"web", "app", "net"})["net"] == 7
+    assert effective(priorities, needs, waves, {"other", "app", "net"})["net"] == 5
+    assert effective(priorities, needs, waves, {"web", "net"}) == {**priorities, "app": 7}
 
 
 def entry(name: str, priority: int, wave: int, *needs: str) -> PlanEntry:

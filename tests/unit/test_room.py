@@ -9,8 +9,8 @@ GIB = 1 << 30
 
 def disk(free: int, identity: str = "8:1", path: str = "/", **fields: object) -> FileSystem:
     """Return a file system on which exactly `free` bytes may be taken."""
-    kept = room.LEAST_KEPT
-    return FileSystem(identity, path, GIB, free + kept, **fields)  # type: ignore[arg-type]
+    kept = room.BYTES_KEPT
+    return FileSystem(identity, path, free + kept, **fields)  # type: ignore[arg-type]
 
 
 def everywhere(system: FileSystem, memory: int | None = None) -> Places:
@@ -95,10 +95,18 @@ def test_files_run_out_too() -> None:
     assert refused["0"][Route.RUNTIME] == "/: 76 new files needed, 75 possible"
 
 
-def test_a_part_of_every_disk_is_kept_free() -> None:
-    assert room.kept_free(FileSystem(size=GIB)) == room.LEAST_KEPT
-    assert room.kept_free(FileSystem(size=10 * GIB)) == 10 * GIB // room.SHARE_KEPT
-    assert room.kept_free(FileSystem(size=1000 * GIB)) == room.MOST_KEPT
+def test_a_little_of_every_disk_is_kept_free_however_large_it_is() -> None:
+    assert fitting(everywhere(FileSystem("8:1", "/", 900_000_000)), 1) == {}
+    nearly_full = FileSystem("8:1", "/", room.BYTES_KEPT + ONE - 1)
+    assert set(fitting(everywhere(nearly_full), 1, Route.RUNTIME)) == {"0"}
+
+
+def test_where_only_memory_limits_memory_alone_counts() -> None:
+    tmp = FileSystem("0:30", "/tmp", in_memory=True)
+    places = with_tmp(disk(GIB), tmp, memory=ONE + room.MEMORY_KEPT)
+    assert fitting(places, 1, Route.ENGINE) == {}
+    places = with_tmp(disk(GIB), tmp, memory=ONE + room.MEMORY_KEPT - 1)
+    assert set(fitting(places, 1, Route.ENGINE)) == {"0"}
 
 
 def test_what_is_available_is_what_others_leave() -> None:
@@ -109,7 +117,7 @@ def test_what_is_available_is_what_others_leave() -> None:
 
 
 def test_a_full_disk_has_nothing_rather_than_less() -> None:
-    refused = fitting(everywhere(FileSystem("8:1", "/\n", GIB, 5)), 1, Route.RUNTIME)
+    refused = fitting(everywhere(FileSystem("8:1", "/\n", 5)), 1, Route.RUNTIME)
     assert refused["0"][Route.RUNTIME] == "/\\n: 14.2 MiB needed, 0 B available"
 
 

@@ -59,9 +59,9 @@ class Writings(StateDirectory):
         super().__init__(world.state, calls=QuickOs())
         self._world = world
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, *, reserve: bool = False) -> None:
         self._world.instant("before a write")
-        super().write(name, data)
+        super().write(name, data, reserve=reserve)
         self._world.instant("after a write")
 
 

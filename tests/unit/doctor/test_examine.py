@@ -40,6 +40,16 @@ def test_this_machine_is_looked_at_and_nothing_is_created(tmp_path: Path) -> Non
     assert found.left_over == ()
 
 
+def test_a_memory_file_system_without_a_limit_is_not_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = list(os.statvfs(tmp_path))
+    found[2:5] = [0, 0, 0]
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result(found))
+    seen = look_around(tmp_path, units=tmp_path, orders=tmp_path, runner=nothing_runs)
+    assert seen.state.free is None
+
+
 def test_a_host_that_tells_nothing(tmp_path: Path) -> None:
     found = look_around(tmp_path, proc=tmp_path / "proc", units=tmp_path, runner=nothing_runs)
     assert not found.initial_user_namespace

@@ -3,26 +3,42 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from drainer.host.run import MISSING, Result
-from drainer.runtime.abort import unlock_network
+from drainer.host.run import MISSING, TIMED_OUT, Result
+from drainer.runtime.abort import UNLOCK_SECONDS, unlock_network
 
 
 class Programs:
-    """Notes what is run; answers `nft` as if CRIU had used it, or not."""
+    """Notes what is run; answers as if CRIU had used `nft` or iptables, or not."""
 
-    def __init__(self, tables: str = "") -> None:
+    def __init__(self, tables: str = "", status: int = 0, seconds: float = 0) -> None:
         self.tables = tables
+        self.status = status
+        """Of what iptables is told."""
+        self.seconds = seconds
+        """How long iptables takes."""
+        self.now = 0.0
         self.calls: list[list[str]] = []
 
     def __call__(self, arguments: Sequence[str], timeout: float) -> Result:
-        assert 0 < timeout <= 1
+        assert timeout > 0
         self.calls.append(list(arguments))
-        return Result(0, self.tables) if "list" in arguments else Result(MISSING)
+        if "nft" in arguments:
+            return Result(0, self.tables)
+        wait = float(arguments[arguments.index("-w") + 1])
+        assert wait < timeout or self.now + timeout == UNLOCK_SECONDS
+        self.now += min(self.seconds, timeout)
+        return Result(self.status)
+
+    def asked(self) -> list[list[str]]:
+        """Return what was asked of iptables, without where and how long."""
+        calls = (call[2:] for call in self.calls)
+        return [[call[0], *call[3:]] for call in calls if call[0] != "nft"]
 
 
 @pytest.fixture
@@ -49,17 +65,38 @@ def test_the_rules_of_criu_are_removed_in_the_containers_network(
     unlock_network(write_state(tmp_path, elsewhere), programs)
     inside = ["nsenter", f"--net=/proc/{elsewhere}/ns/net"]
     assert {tuple(call[:2]) for call in programs.calls} == {tuple(inside)}
-    rest = [call[2:] for call in programs.calls]
-    assert rest[:4] == [
-        ["iptables", "-w", "1", "-D", "INPUT", "-j", "CRIU"],
-        ["iptables", "-w", "1", "-D", "OUTPUT", "-j", "CRIU"],
-        ["iptables", "-w", "1", "-F", "CRIU"],
-        ["iptables", "-w", "1", "-X", "CRIU"],
-    ]
-    assert [call[0] for call in rest[4:8]] == ["ip6tables"] * 4
-    assert [call for call in rest[8:] if "delete" in call] == [
+    assert [call[2:] for call in programs.calls if "delete" in call] == [
         ["nft", "delete", "table", "inet", "CRIU-1a-2b"]
     ]
+    assert programs.asked() == [
+        [program, *rule]
+        for program in ("iptables", "ip6tables")
+        for rule in (
+            ["-D", "INPUT", "-j", "CRIU"],
+            ["-D", "OUTPUT", "-j", "CRIU"],
+            ["-F", "CRIU"],
+            ["-X", "CRIU"],
+        )
+    ]
+
+
+@pytest.mark.parametrize(("status", "count"), [(2, 2), (MISSING, 2), (1, 8), (4, 8)])
+def test_where_there_is_no_chain_nothing_more_is_done(
+    tmp_path: Path, elsewhere: int, status: int, count: int
+) -> None:
+    """A rule that is not there, or a lock that others held, says nothing about the chain."""
+    programs = Programs(status=status)
+    unlock_network(write_state(tmp_path, elsewhere), programs)
+    assert len(programs.asked()) == count
+
+
+def test_all_of_it_takes_no_longer_than_is_kept_for_it(
+    tmp_path: Path, elsewhere: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = Programs(status=TIMED_OUT, seconds=60)
+    monkeypatch.setattr(time, "monotonic", lambda: programs.now)
+    unlock_network(write_state(tmp_path, elsewhere), programs)
+    assert programs.now == UNLOCK_SECONDS
 
 
 @pytest.mark.parametrize("pid", [os.getpid(), 0, "x", None, [1], 1 << 40])

@@ -233,7 +233,7 @@ def test_on_a_full_disk_the_reserve_makes_room_once(tmp_path: Path, at: int, cod
     before.keep_reserve(5000)
     assert (path / ".reserve").stat().st_blocks * 512 >= 5000
     directory = StateDirectory(path, uid=UID, calls=FailingOs(at, code))
-    directory.write("m", b"12345")
+    directory.write("m", b"12345", reserve=True)
     directory.close()
     assert before.read("m", 10) == b"12345"
     assert [p.name for p in path.iterdir()] == ["m"]
@@ -245,6 +245,16 @@ def test_the_reserve_is_for_a_full_disk_alone(tmp_path: Path) -> None:
     directory = StateDirectory(path, uid=UID, calls=FailingOs(3, errno.EIO))
     (path / ".reserve").touch()
     with pytest.raises(DrainerError, match="EIO"):
+        directory.write("m", b"12345", reserve=True)
+    assert (path / ".reserve").exists()
+    directory.close()
+
+
+def test_the_reserve_is_for_those_that_ask_for_it_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    directory = StateDirectory(path, uid=UID, calls=FailingOs(3, errno.ENOSPC))
+    (path / ".reserve").touch()
+    with pytest.raises(DrainerError, match="ENOSPC"):
         directory.write("m", b"12345")
     assert (path / ".reserve").exists()
     directory.close()
