@@ -297,21 +297,6 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
         with self._lock:
             self._scripts.append(_Script(method, container, nth, error, takes_effect, run))
 
-    @property
-    def disk(self) -> int | None:
-        """The size of the disk that takes checkpoints, in bytes; None when it is endless."""
-        return self._daemon.disk
-
-    @disk.setter
-    def disk(self, size: int | None) -> None:
-        with self._lock:
-            self._daemon.disk = size
-
-    def free(self) -> int | None:
-        """Return how many bytes are free on it."""
-        with self._lock:
-            return self._daemon.free()
-
     def forget_scripts(self) -> None:
         """Let nothing go wrong any more that was decided and has not happened."""
         with self._lock:

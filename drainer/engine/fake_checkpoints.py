@@ -12,6 +12,21 @@ class FakeCheckpoints:
     _daemon: FakeDaemon
     _lock: threading.RLock
 
+    @property
+    def disk(self) -> int | None:
+        """The size of the disk that takes checkpoints, in bytes; None when it is endless."""
+        return self._daemon.disk
+
+    @disk.setter
+    def disk(self, size: int | None) -> None:
+        with self._lock:
+            self._daemon.disk = size
+
+    def free(self) -> int | None:
+        """Return how many bytes are free on it."""
+        with self._lock:
+            return self._daemon.free()
+
     def checkpoint_size(self, container: str, name: str) -> int:
         """Return a checkpoint's size in bytes. Raises KeyError when there is none."""
         with self._lock:
