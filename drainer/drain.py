@@ -279,11 +279,16 @@ class _Worker:
         container = self._engine.inspect(entry.id)
         if not container.paused or container.started_at != entry.started_at:
             raise DrainerError("somebody let it run on during the drain")
+        dead = self._host.kill_frozen(container)
         try:
             self._engine.kill(entry.id)
         except EngineTimeoutError:
             # It was sent: from here on the container must not be given back as if it lived.
-            self._see_it_down(entry)
+            if not dead:
+                self._see_it_down(entry)
+        except DrainerError:
+            if not dead:
+                raise
         self._advance(entry, State.STOPPED)
 
     def _see_it_down(self, entry: Entry) -> None:

@@ -136,6 +136,8 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
             box = self._daemon.find(container)
             if box.container.running:
                 box.stopped_by_hand = True
+                if box.container.paused:
+                    self._daemon.run(box)  # all but its first process, for an instant
                 self._daemon.die(box, _SIGKILL)
 
     def create_checkpoint(

@@ -17,6 +17,14 @@ class Host(Protocol):
     def processes(self, container: Container) -> ProcessFacts:
         """Look at a running container's processes. What vanished meanwhile is left out."""
 
+    def kill_frozen(self, container: Container) -> bool:
+        """Kill all processes of a paused container, so that none of them runs on before its end.
+
+        Docker kills the first process only, and thaws the others, which run until the kernel has
+        ended that one (moby daemon/kill.go). Returns False when its control group cannot be seen;
+        then nothing was done. Raises `DrainerError` when it is not frozen; then neither.
+        """
+
     def is_restored(self, container: Container) -> bool:
         """Tell whether a running container's first process was made by a CRIU restore.
 

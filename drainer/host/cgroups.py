@@ -1,8 +1,16 @@
-"""What the kernel accounts to a control group."""
+"""What the kernel accounts to a control group, and the end of one that is frozen."""
 
+import os
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
+
+FREEZE_SECONDS = 5.0
+"""How long CRIU's own freezing of a group at the end of a dump may take to be complete."""
+_POLL = 0.05
 
 _VERSION_2 = ("anon", "shmem")
 _VERSION_1 = ("total_rss", "total_shmem", "total_swap")
@@ -23,6 +31,45 @@ def memory(group: str, root: Path = CGROUPS) -> int:
     if found:
         return found + _number(_text(version2 / "memory.swap.current"))
     return _sum(root / "memory" / inner / "memory.stat", _VERSION_1)
+
+
+def kill_frozen(group: str, root: Path = CGROUPS) -> bool | None:
+    """Kill every process of a frozen group, so that none of them runs on; tell whether that was so.
+
+    None when there is no such group to be seen. One that is not frozen is left alone. The kernel
+    ends what is frozen with SIGKILL pending before it runs anything of the program, thawed or not
+    (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/freezer-subsystem.rst).
+    """
+    inner = group.lstrip("/")
+    version2, version1 = root / inner, root / "freezer" / inner
+    if not inner:
+        return None
+    if (version2 / "cgroup.events").exists():
+        directory = version2
+    elif (version1 / "freezer.state").exists():
+        directory = version1
+    else:
+        return None
+    end = time.monotonic() + FREEZE_SECONDS
+    while not _frozen(directory):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL)
+    try:
+        (directory / "cgroup.kill").write_text("1")
+    except OSError:  # a kernel before 5.14, or version 1
+        for file in (directory / "cgroup.procs", *directory.glob("**/cgroup.procs")):
+            for pid in _text(file).split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+    return True
+
+
+def _frozen(directory: Path) -> bool:
+    return (
+        "frozen 1" in _text(directory / "cgroup.events").splitlines()
+        or _text(directory / "freezer.state").strip() == "FROZEN"
+    )
 
 
 def _sum(file: Path, keys: tuple[str, ...]) -> int:

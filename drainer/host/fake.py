@@ -42,6 +42,8 @@ class FakeHost:
         """The writable layers that are known, by container id."""
         self.networked: frozenset[str] = frozenset()
         """The sources of mounts that come over a network."""
+        self.sees_groups = True
+        """Whether control groups can be seen."""
         self.shutdown = ""
         """What `shutting_down` answers."""
         self.flushed: list[str] = []
@@ -77,6 +79,10 @@ class FakeHost:
             runtime_root="/run/docker/runtime-runc/moby",
         )
         return self.process_facts.get(container.id, ordinary)
+
+    def kill_frozen(self, container: Container) -> bool:
+        """Kill it, where `sees_groups`."""
+        return self.sees_groups and self.engine.kill_frozen(container.id)
 
     def is_restored(self, container: Container) -> bool:
         """Ask the engine."""

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from drainer.errors import CheckpointInvalidError
+from drainer.errors import CheckpointInvalidError, DrainerError
 from drainer.evidence import FileNote
-from drainer.host import containerd, criu, criu_log, disks, file_notes, images, systemd
-from drainer.host.proc import process_facts
+from drainer.host import cgroups, containerd, criu, criu_log, disks, file_notes, images, systemd
+from drainer.host.proc import control_group, process_facts
 from drainer.host.procfs import Proc
 from drainer.host.run import Runner, run
 from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
@@ -29,10 +29,12 @@ class LinuxHost:
         proc: Path = Path("/proc"),
         runner: Runner = run,
         criu_configuration: Path = criu.CONFIGURATION,
+        groups: Path = cgroups.CGROUPS,
     ) -> None:
         self._proc = Proc(proc)
         self._run = runner
         self._criu_configuration = criu_configuration
+        self._cgroups = groups
 
     def facts(self) -> HostFacts:
         """Describe kernel and CRIU."""
@@ -56,6 +58,14 @@ class LinuxHost:
     def processes(self, container: Container) -> ProcessFacts:
         """Look at a running container's processes."""
         return process_facts(container, self._proc)
+
+    def kill_frozen(self, container: Container) -> bool:
+        """Kill a control group."""
+        group = control_group(self._proc.text(container.pid, "cgroup"), container.id)
+        killed = cgroups.kill_frozen(group, self._cgroups)
+        if killed is False:
+            raise DrainerError("it is not frozen, although Docker says that it is paused")
+        return bool(killed)
 
     def is_restored(self, container: Container) -> bool:
         """Compare time namespaces."""
