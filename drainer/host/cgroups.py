@@ -56,7 +56,8 @@ def kill_frozen(group: str, root: Path = CGROUPS) -> bool | None:
             return False
         time.sleep(_POLL)
     try:
-        (directory / "cgroup.kill").write_text("1")
+        with os.fdopen(os.open(directory / "cgroup.kill", os.O_WRONLY), "w") as switch:
+            switch.write("1")
     except OSError:  # a kernel before 5.14, or version 1
         for file in (directory / "cgroup.procs", *directory.glob("**/cgroup.procs")):
             for pid in _text(file).split():

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from drainer.drain import new_manifest, outcome_counts
-from drainer.errors import CheckpointInvalidError, EngineError, EngineTimeoutError
+from drainer.errors import CheckpointInvalidError, DrainerError, EngineError, EngineTimeoutError
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import LABEL_ENABLE, ROUTES, Address, Mount, RestartPolicy, Route
 from drainer.runtime.base import Place
@@ -94,6 +94,7 @@ def test_what_fails_is_put_back_as_it_was_and_stops_no_other(
     world.add("bad", policy)
     world.add("good", policy)
     world.engine.script(call, "bad", error=EngineError("it broke"), takes_effect=late)
+    world.host.sees_groups = call != "kill"
     manifest = world.drain()
     assert state_of(manifest, "good") is State.STOPPED
     never_called = call == "set_restart_policy" and policy == "no"
@@ -176,12 +177,37 @@ def test_a_kill_without_an_answer_that_was_carried_out(world: World) -> None:
 
 def test_a_kill_without_an_answer_is_not_undone(world: World) -> None:
     world.add("web", "unless-stopped")
+    world.host.sees_groups = False
     world.engine.script("kill", error=EngineTimeoutError("no answer"))
     manifest = world.drain()
     assert state_of(manifest, "web") is State.DUMPED
     world.engine.kill("web")
     world.reboot()
     assert world.resume().entries[0].state is State.STARTED_COLD
+    world.check_promise()
+
+
+@pytest.mark.parametrize("error", [EngineError("no"), EngineTimeoutError("no answer")])
+def test_what_was_killed_frozen_is_restored_whatever_docker_says_of_it(
+    world: World, error: EngineError
+) -> None:
+    world.add("web", "unless-stopped")
+    world.engine.script("kill", error=error)
+    assert state_of(world.drain(), "web") is State.STOPPED
+    world.reboot()
+    assert world.resume().entries[0].state is State.RESTORED
+    world.check_promise()
+
+
+def test_one_that_is_not_frozen_although_docker_says_so_is_given_back(world: World) -> None:
+    world.add("web", "always")
+
+    def refuse(_container: object) -> bool:
+        raise DrainerError("it is not frozen")
+
+    world.host.kill_frozen = refuse  # type: ignore[assignment,method-assign]
+    (entry,) = world.drain().entries
+    assert (entry.state, entry.detail) == (State.LEFT, "it is not frozen")
     world.check_promise()
 
 

@@ -1,8 +1,11 @@
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from drainer.host.cgroups import memory
+from drainer.host import cgroups
+from drainer.host.cgroups import kill_frozen, memory
 
 GROUP = "/system.slice/docker-abc.scope"
 
@@ -37,3 +40,63 @@ def test_what_cannot_be_read_is_nothing(root: Path, group: str) -> None:
 def test_odd_lines_are_passed_over(root: Path) -> None:
     (root / GROUP[1:] / "memory.stat").write_bytes(b"anon\nanon x\nshmem -1\n\xff\nshmem 8\n")
     assert memory(GROUP, root) == 8
+
+
+@pytest.fixture
+def process() -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen(["sleep", "60"]) as started:
+        yield started
+        started.kill()
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "FREEZE_SECONDS", 0.1)
+
+
+def group_of(root: Path, version: int, *, frozen: bool) -> Path:
+    directory = root / GROUP[1:] if version == 2 else root / "freezer" / GROUP[1:]
+    directory.mkdir(parents=True, exist_ok=True)
+    if version == 2:
+        (directory / "cgroup.events").write_text(f"populated 1\nfrozen {int(frozen)}\n")
+    else:
+        (directory / "freezer.state").write_text("FROZEN\n" if frozen else "FREEZING\n")
+    return directory
+
+
+def test_a_frozen_group_is_killed_at_once(root: Path) -> None:
+    directory = group_of(root, 2, frozen=True)
+    (directory / "cgroup.kill").touch()
+    assert kill_frozen(GROUP, root) is True
+    assert (directory / "cgroup.kill").read_text() == "1"
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_without_a_switch_for_all_each_process_is_killed(
+    root: Path, process: "subprocess.Popen[bytes]", version: int
+) -> None:
+    directory = group_of(root, version, frozen=True)
+    if version == 2:
+        (directory / "cgroup.kill").mkdir()  # not to be written
+    (directory / "inner").mkdir()
+    (directory / "cgroup.procs").write_text("")
+    (directory / "inner" / "cgroup.procs").write_text(f"{process.pid}\n")
+    assert kill_frozen(GROUP, root) is True
+    assert process.wait(10) == -9
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_what_is_not_frozen_is_left_alone(
+    root: Path, process: "subprocess.Popen[bytes]", version: int
+) -> None:
+    directory = group_of(root, version, frozen=False)
+    (directory / "cgroup.kill").write_text("")
+    (directory / "cgroup.procs").write_text(f"{process.pid}\n")
+    assert kill_frozen(GROUP, root) is False
+    assert (directory / "cgroup.kill").read_text() == ""
+    assert process.poll() is None
+
+
+@pytest.mark.parametrize("group", ["", "/", "/gone"])
+def test_no_group_is_no_kill(root: Path, group: str) -> None:
+    assert kill_frozen(group, root) is None
