@@ -207,6 +207,7 @@ def test_what_a_killed_doctor_left_is_removed_by_the_next(drainer: Drainer) -> N
     assert len(world.engine.trials()) == 1
     assert (world.state / "doctor" / "manifest.yaml").exists()
     world.engine._scripts.clear()
+    world.host.sees_groups = True
     world.host.removed.clear()
     assert drainer("doctor", "--live", "--route", "engine") == ExitCode.OK
     assert world.host.removed
