@@ -33,29 +33,6 @@ def test_host_is_stock_and_answers(new_bare_host: HostFactory, tmp_path: Path) -
     assert (tmp_path / "back").read_bytes() == (tree / "below" / "file").read_bytes()
 
 
-def test_workloads_run_and_a_reboot_is_one(new_bare_host: HostFactory) -> None:
-    host = new_bare_host(experimental=True)
-    before = host.boot_id()
-
-    assert host.output("docker info -f '{{.ExperimentalBuild}}'") == "true"
-    assert host.output("docker run --rm lab/busybox echo hello", 120) == "hello"
-    for name in ("redis", "nginx", "postgres"):
-        host.run(f"docker run -d --name {name} --restart always lab/{name}", 120)
-    sleep = "import time; time.sleep(9999)"
-    host.run(f"docker run -d --name python lab/python python3 -c '{sleep}'", 120)
-    host.wait_until("docker exec redis redis-cli ping", 120)
-    host.wait_until("docker exec nginx curl -sf localhost", 120)
-    host.wait_until("docker exec postgres psql -h localhost -c 'select 1'", 120)
-
-    host.reboot()
-
-    assert host.boot_id() != before
-    assert before.replace("-", "") in host.journal("--list-boots")
-    assert host.machine.boots() == 2
-    running = host.output("docker ps --format '{{.Names}}'").split()
-    assert sorted(running) == ["nginx", "postgres", "redis"]
-
-
 def test_hosts_side_by_side_lose_power_alone(new_bare_host: HostFactory, tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda _: new_bare_host(), range(2))
