@@ -267,13 +267,23 @@ def start(image: Image, options: Options | None = None) -> Iterator[Host]:
                 stack.enter_context(_held(path))
         directory = stack.enter_context(scratch(image.suite))
         overlay = directory / "disk.qcow2"
-        make_overlay(overlay, image.top)
         machine = Machine(
             image.kernel, image.initrd, (Drive(overlay),), directory, options.full_hardware()
         )
         host = Host(machine, image.key, wait_booted=options.wait_booted)
         stack.callback(host.dispose)
-        host.power_on()
+        for births_left in reversed(range(_BIRTHS)):
+            overlay.unlink(missing_ok=True)
+            make_overlay(overlay, image.top)
+            try:
+                host.power_on()
+                break
+            except MachineDiedError:
+                # Nobody has asked anything of this host yet: another one is as good.
+                if not (births_left and machine.misran):
+                    raise
+                say("the emulated kernel died in its first boot: once more, on a fresh disk")
+                host.pull_plug()
         if options.experimental:
             host.write("/etc/docker/daemon.json", json.dumps({"experimental": True}))
             host.run("systemctl restart docker", 180)

@@ -127,8 +127,16 @@ class Machine:
         While a kernel boots it rewrites itself (static keys), and emulated on several threads
         another CPU can meet the int3 of that too late: see `_STEADY` in build.py.
         """
-        last = self.console[self._console_before :].rpartition("] Linux version ")[2]
-        return "Oops: int3" in last and "as init process" not in last
+        return self.misran and "as init process" not in self._last_kernel
+
+    @property
+    def misran(self) -> bool:
+        """Whether the last kernel died of being emulated, as `stillborn` explains."""
+        return "Oops: int3" in self._last_kernel
+
+    @property
+    def _last_kernel(self) -> str:
+        return self.console[self._console_before :].rpartition("] Linux version ")[2]
 
     def boots(self) -> int:
         """Count the kernels that have said hello on the console."""

@@ -35,7 +35,17 @@ def carry(engine: FakeEngine, name: str = "web") -> None:
     engine.set_restart_policy(name, RestartPolicy("no"))
     engine.pause(name)
     engine.create_checkpoint(name, "one", 1)
+    engine.kill_frozen(name)
     engine.kill(name)
+
+
+def test_a_paused_container_that_docker_kills_has_run_on(engine: FakeEngine) -> None:
+    add(engine)
+    engine.pause("web")
+    engine.create_checkpoint("web", "one", 1)
+    engine.kill("web")
+    engine.start("web", 1, "one")
+    assert "has run since it was made" in engine.violations[0]
 
 
 def test_a_container_that_is_carried_keeps_its_memory(engine: FakeEngine) -> None:
