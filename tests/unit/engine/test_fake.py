@@ -36,7 +36,6 @@ def carry(engine: FakeEngine, name: str = "web") -> None:
     engine.pause(name)
     engine.create_checkpoint(name, "one", 1)
     engine.kill_frozen(name)
-    engine.kill(name)
 
 
 def test_a_paused_container_that_docker_kills_has_run_on(engine: FakeEngine) -> None:
