@@ -309,6 +309,7 @@ def test_a_script_may_act_itself(engine: FakeEngine) -> None:
 def test_calls_are_logged_with_their_argument(engine: FakeEngine) -> None:
     add(engine)
     carry(engine)
+    engine.kill("web")
     assert engine.calls == [
         Call("set_restart_policy", "web", "no"),
         Call("pause", "web"),
