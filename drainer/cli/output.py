@@ -86,11 +86,12 @@ def line(text: str = "") -> None:
 
 def plan_json(plan: Plan) -> dict[str, Any]:
     """Shape a plan for programs."""
+    wanted = demands(plan).values()
     return {
         "refusals": [asdict(r) for r in plan.refusals],
         "entries": [_planned_json(e) for e in plan.entries],
-        "room": [asdict(use) for use in uses(demands(plan).values(), plan.places)],
-        "at_once": side_by_side(demands(plan).values(), plan.places),
+        "room": [asdict(use) for use in uses(wanted, plan.places)],
+        "at_once": side_by_side(wanted, plan.places),
         "host": asdict(plan.host),
         "engine": asdict(plan.engine),
     }

@@ -8,8 +8,8 @@ from drainer.engine.base import Engine
 from drainer.errors import DrainerError
 from drainer.host import containerd
 from drainer.host.base import Host
-from drainer.host.disks import free_bytes
-from drainer.host.procfs import PROC, Proc, parse_mountinfo
+from drainer.host.disks import examined, free_bytes
+from drainer.host.procfs import PROC, Proc
 from drainer.host.run import Runner, run
 from drainer.install import UNIT_DIRECTORY, unit_states
 from drainer.manifest import Manifest
@@ -56,12 +56,9 @@ def look_around(
 
 def _space(proc: Proc, pid: int, path: Path, shown: str) -> Space:
     try:
-        device, system = path.stat().st_dev, os.statvfs(path)
+        _, kind, system = examined(proc, pid, path)
     except OSError:
         return Space(shown)
-    number = f"{os.major(device)}:{os.minor(device)}"
-    mounts = parse_mountinfo(proc.text(pid, "mountinfo"))
-    kind = next((mount.kind for mount in mounts if mount.device == number), "")
     return Space(shown, kind, free_bytes(system, kind))
 
 

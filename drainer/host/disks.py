@@ -38,12 +38,9 @@ def file_system(proc: Proc, pid: int, path: Path, shown: str) -> FileSystem:
     """
     try:
         present = next(p for p in (path, *path.parents) if p.exists())
-        device, system = present.stat().st_dev, os.statvfs(present)
+        number, kind, system = examined(proc, pid, present)
     except (OSError, ValueError, StopIteration):
         return FileSystem(path=shown)
-    number = f"{os.major(device)}:{os.minor(device)}"
-    mounts = parse_mountinfo(proc.text(pid, "mountinfo"))
-    kind = next((mount.kind for mount in mounts if mount.device == number), "")
     return FileSystem(
         number,
         shown,
@@ -52,6 +49,18 @@ def file_system(proc: Proc, pid: int, path: Path, shown: str) -> FileSystem:
         inodes=system.f_favail if system.f_files else None,
         in_memory=kind in _IN_MEMORY,
     )
+
+
+def examined(proc: Proc, pid: int, path: Path) -> tuple[str, str, os.statvfs_result]:
+    """Return number (`major:minor`), type and figures of the file system of a path that is there.
+
+    The type is empty when it is unknown. Raises OSError.
+    """
+    device, system = path.stat().st_dev, os.statvfs(path)
+    number = f"{os.major(device)}:{os.minor(device)}"
+    mounts = parse_mountinfo(proc.text(pid, "mountinfo"))
+    kind = next((mount.kind for mount in mounts if mount.device == number), "")
+    return number, kind, system
 
 
 def free_bytes(system: os.statvfs_result, kind: str) -> int | None:

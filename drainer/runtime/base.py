@@ -52,9 +52,9 @@ class Runtime(Protocol):
     ) -> None:
         """Checkpoint a paused container into `place`, which must not exist; leave it paused.
 
-        `timeout` is in seconds; what takes longer is ended, which takes up to ten more. Raises
-        `RuntimeRefusedError` with CRIU's reason, or because it took longer; `EngineTimeoutError`
-        when it could not be ended and goes on.
+        `timeout` is in seconds; what takes longer is ended, which takes as long again as
+        `drainer.runtime.abort` says. Raises `RuntimeRefusedError` with CRIU's reason, or because it
+        took longer; `EngineTimeoutError` when it could not be ended and goes on.
         """
 
     def sweep(self) -> frozenset[str]:

@@ -13,8 +13,7 @@ class FakeRuntime:
     """Implements `drainer.runtime.base.Runtime` over a `FakeEngine`.
 
     Its calls are among the engine's, and can be scripted like them: `dump`, `open_window`,
-    `close_window`, `lay_out`, `withdraw`, `take_back`,
-    `delete_dump`.
+    `close_window`, `lay_out`, `withdraw`, `take_back`, `delete_dump`.
     """
 
     def __init__(self, engine: FakeEngine) -> None:

@@ -103,14 +103,14 @@ def play(host: Host, this: Round, seconds: dict[str, float]) -> tuple[Findings, 
     if this.phase == "resume":
         host.run("drainer drain", LIMIT)
     in_time = strike(host, fault, f"drainer {this.phase}", this.moment * seconds[this.phase], LIMIT)
-    in_time = _recover(host, fault, this.end) and in_time
+    _recover(host, fault, this.end)
     status = json.loads(host.output("drainer status --json", 120))
     states = {e["name"]: str(e["state"]) for e in status["manifest"]["entries"]}
     return judge(before, look(host), states, tuple(host.output(DEBRIS).splitlines())), in_time
 
 
-def _recover(host: Host, fault: Fault, end: str) -> bool:
-    """Boot or resume, as an operator or the host would; tell whether that was done in time."""
+def _recover(host: Host, fault: Fault, end: str) -> None:
+    """Boot or resume, as an operator or the host would. Raises `LabError` when that is late."""
     if fault.cuts_power:
         host.power_on(LIMIT)
     elif end == "reboot":
@@ -118,11 +118,10 @@ def _recover(host: Host, fault: Fault, end: str) -> bool:
         host.reboot(timeout=LIMIT)
     else:
         host.run("rm -f /root/full; drainer resume", LIMIT, check=False)
-        return True
+        return
     # A unit that failed is tried again 20 seconds later.
     unit = "systemctl is-active drainer-resume.service"
     host.wait_until(f"! {unit} | grep -q activating && echo done", LIMIT)
-    return True
 
 
 def measure(host: Host) -> dict[str, float]:

@@ -76,37 +76,37 @@ def test_what_is_worth_most_is_carried_where_not_all_fit(full: World) -> None:
     full.check_promise()
 
 
-def test_a_provider_has_room_before_its_users(full: World) -> None:
-    add(full, "net", 50 * MIB)
+def add_rivals(world: World, **fields: Any) -> None:  # noqa: ANN401
+    """Run a provider, a user of it with these fields, and one without either; of the same size."""
+    add(world, "net", 50 * MIB)
     net = f"container:{container_id('net')}"
-    add(full, "app", 50 * MIB, network_mode=net, labels={"drainer.priority": "5"})
-    add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
+    add(world, "app", 50 * MIB, network_mode=net, labels={"drainer.priority": "5"}, **fields)
+    add(world, "other", 50 * MIB, labels={"drainer.priority": "4"})
+
+
+def carried(world: World) -> dict[str, int]:
+    """Plan, and return the priorities of those that are carried."""
+    return {e.container.name: e.priority for e in world.plan().carried}
+
+
+def test_a_provider_has_room_before_its_users(full: World) -> None:
+    add_rivals(full)
     size_disk(full, 50 * MIB, 50 * MIB)
-    carried = {e.container.name: e.priority for e in full.plan().carried}
-    assert carried == {"net": 5, "app": 5}
+    assert carried(full) == {"net": 5, "app": 5}
 
 
 def test_users_that_are_skipped_take_no_room_from_others(full: World) -> None:
-    add(full, "net", 50 * MIB)
-    net = f"container:{container_id('net')}"
-    add(full, "app", 50 * MIB, network_mode=net, tty=True, labels={"drainer.priority": "5"})
-    add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
+    add_rivals(full, tty=True)
     size_disk(full, 50 * MIB)
-    carried = {e.container.name: e.priority for e in full.plan().carried}
-    assert carried == {"other": 4}
+    assert carried(full) == {"other": 4}
 
 
 def test_users_that_have_no_room_with_their_provider_take_none_from_others(full: World) -> None:
-    add(full, "net", 50 * MIB)
-    net = f"container:{container_id('net')}"
-    add(full, "app", 50 * MIB, network_mode=net, labels={"drainer.priority": "5"})
-    add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
+    add_rivals(full)
     size_disk(full, 50 * MIB)
-    carried = {e.container.name: e.priority for e in full.plan().carried}
-    assert carried == {"other": 4}
+    assert carried(full) == {"other": 4}
     size_disk(full, 50 * MIB, 50 * MIB)
-    carried = {e.container.name: e.priority for e in full.plan().carried}
-    assert carried == {"net": 5, "app": 5}
+    assert carried(full) == {"net": 5, "app": 5}
 
 
 def test_a_user_that_is_passed_over_leaves_room_to_another_with_its_provider(full: World) -> None:
@@ -116,8 +116,7 @@ def test_a_user_that_is_passed_over_leaves_room_to_another_with_its_provider(ful
     add(full, "app", 50 * MIB, network_mode=net, labels={"drainer.priority": "5"})
     add(full, "other", 50 * MIB, labels={"drainer.priority": "4"})
     size_disk(full, 50 * MIB, 50 * MIB)
-    carried = {e.container.name: e.priority for e in full.plan().carried}
-    assert carried == {"net": 5, "app": 5}
+    assert carried(full) == {"net": 5, "app": 5}
 
 
 def test_users_of_what_has_no_room_are_skipped_too(full: World) -> None:

@@ -316,6 +316,17 @@ def by_runtime(tmp_path: Path) -> World:
     return world
 
 
+def die_with_an_order_out(world: World) -> None:
+    """Let a resume end when a restore was ordered, and Docker has not heard of it yet."""
+
+    def die() -> None:
+        world.dead = world.engine.down = True
+
+    world.engine.script("start", run=die, error=EngineError("never read"))
+    with suppress(Killed):
+        world.resume()
+
+
 def test_a_restore_that_containerd_s_end_prevented_is_asked_for_again(by_runtime: World) -> None:
     away = EngineUnavailableError("Unavailable: error reading from server: EOF")
     by_runtime.engine.script("start", error=away)
@@ -328,12 +339,7 @@ def test_a_restore_that_containerd_s_end_prevented_is_asked_for_again(by_runtime
 def test_one_that_was_ordered_and_never_begun_is_restored_by_the_next_resume(
     by_runtime: World,
 ) -> None:
-    def die() -> None:
-        by_runtime.dead = by_runtime.engine.down = True
-
-    by_runtime.engine.script("start", run=die, error=EngineError("never read"))
-    with suppress(Killed):
-        by_runtime.resume()
+    die_with_an_order_out(by_runtime)
     assert entry_of(by_runtime.file.read(), "web").state is State.RESTORING
     by_runtime.live_again()
     by_runtime.engine.down = False
@@ -345,12 +351,7 @@ def test_one_that_was_ordered_and_never_begun_is_restored_by_the_next_resume(
 def test_after_a_reboot_nothing_tells_that_an_ordered_restore_was_not_begun(
     by_runtime: World,
 ) -> None:
-    def die() -> None:
-        by_runtime.dead = by_runtime.engine.down = True
-
-    by_runtime.engine.script("start", run=die, error=EngineError("never read"))
-    with suppress(Killed):
-        by_runtime.resume()
+    die_with_an_order_out(by_runtime)
     by_runtime.live_again()
     by_runtime.power_cut()
     assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
