@@ -13,6 +13,7 @@ from drainer.carriers.base import Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
+from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import secure
 from drainer.manifest import CheckpointState, Entry, Manifest, State
@@ -49,7 +50,7 @@ class DrainOptions:
     """Seconds that one checkpoint may take."""
 
 
-def settle(engine: Engine, record: Record, carriers: Carriers) -> tuple[Entry, ...]:
+def settle(engine: Engine, host: Host, record: Record, carriers: Carriers) -> tuple[Entry, ...]:
     """Look after a manifest that still waits for its resume, before a new drain begins.
 
     What runs again is given back to Docker, with its restart policy; so the new plan sees it as
@@ -65,7 +66,7 @@ def settle(engine: Engine, record: Record, carriers: Carriers) -> tuple[Entry, .
                     carriers[entry.route].delete(entry)
             continue
         try:
-            container = engine.inspect(entry.id)
+            container = look(engine, host, entry)
         except ContainerGoneError:
             forget(record, carriers, entry, "removed since the drain")
             continue

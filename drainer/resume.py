@@ -19,6 +19,7 @@ from drainer.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
 )
+from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import check_files, restore_obstacle
 from drainer.manifest import CheckpointState, Entry, Manifest, State
@@ -176,7 +177,7 @@ class _Worker:
 
     def _act(self, entry: Entry) -> None:
         try:
-            container = self._engine.inspect(entry.id)
+            container = look(self._engine, self._host, entry)
         except ContainerGoneError:
             container = None
         match next_step(entry, container, waited=entry.id in self._waiting):

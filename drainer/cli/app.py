@@ -198,7 +198,7 @@ def _drain(
         carriers = settings.carriers(engine, host, settings.runtime(), old.engine, deadline)
         record = Record(file, old)
         take_up(record, not_begun)
-        kept = settle(engine, record, carriers)
+        kept = settle(engine, host, record, carriers)
     plan = _plan(settings)
     _refuse_if_incapable(plan)
     total = len(plan.entries)

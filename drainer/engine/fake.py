@@ -104,6 +104,7 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
                     "Restart policy cannot be updated because AutoRemove is enabled"
                     " for the container"
                 )
+            box.require_task()
             retries = policy.max_retries if policy.name == "on-failure" else 0
             box.set(restart_policy=RestartPolicy(policy.name or "no", retries))
 
@@ -119,6 +120,7 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
                     f"Container {box.container.id} is restarting,"
                     " wait until the container is running"
                 )
+            box.require_task()
             box.set(paused=True)
 
     def unpause(self, container: str) -> None:
@@ -127,6 +129,7 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
             box = self._daemon.find(container)
             if not box.container.paused:
                 raise EngineError(f"Container {box.container.id} is not paused")
+            box.require_task()
             box.set(paused=False)
             self._daemon.run(box)
 
@@ -136,7 +139,7 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
             box = self._daemon.find(container)
             if box.container.running:
                 box.stopped_by_hand = True
-                if box.container.paused:
+                if box.container.paused and not box.ghost:
                     self._daemon.run(box)  # all but its first process, for an instant
                 self._daemon.die(box, _SIGKILL)
 
@@ -248,7 +251,7 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
         """Let time pass: what runs and is not paused works on."""
         with self._lock:
             for box in self._daemon.boxes.values():
-                if box.container.running and not box.container.paused:
+                if box.container.running and not (box.container.paused or box.ghost):
                     box.memory += times
                     self._daemon.run(box, times)
 

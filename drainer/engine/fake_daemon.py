@@ -61,6 +61,8 @@ class Box:
     """The dump that the next start restores, if the stand-in is in place."""
     reached: bool = False
     """Whether the stand-in was reached for the last order."""
+    ghost: bool = False
+    """Whether its processes are gone without Docker's knowledge."""
 
     def set(self, **fields: Any) -> None:  # noqa: ANN401 - any field of Container
         """Replace fields of the container."""
@@ -70,6 +72,11 @@ class Box:
         """Raise Docker's refusal when the container is down."""
         if not self.container.running:
             raise EngineError(f"container {self.container.id} is not running")
+
+    def require_task(self) -> None:
+        """Raise what containerd tells Docker of a container that only Docker takes for running."""
+        if self.ghost:
+            raise EngineError(f"NotFound: task {self.container.id} not found")
 
 
 class FakeDaemon:
@@ -207,6 +214,7 @@ class FakeDaemon:
         """Let a container's processes end. One with `--rm` goes, and its checkpoints with it."""
         box.memory = 0
         box.restored = False
+        box.ghost = False
         box.set(
             running=False,
             paused=False,
@@ -225,7 +233,8 @@ class FakeDaemon:
         for box in self._running():
             name = box.container.name
             # Told to stop, and thawed to do so: its program has run on (moby daemon/kill.go).
-            self.run(box)
+            if not box.ghost:
+                self.run(box)
             self.die(box, exit_codes.get(name, exit_code))
 
     def lose_all(self) -> None:

@@ -25,6 +25,12 @@ class Host(Protocol):
         then nothing was done. Raises `DrainerError` when it is not frozen; then neither.
         """
 
+    def lives(self, container: Container) -> bool:
+        """Tell whether the first process of a container that Docker takes for running is there.
+
+        In doubt it is.
+        """
+
     def is_restored(self, container: Container) -> bool:
         """Tell whether a running container's first process was made by a CRIU restore.
 

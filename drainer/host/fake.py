@@ -84,6 +84,10 @@ class FakeHost:
         """Kill it, where `sees_groups`."""
         return self.sees_groups and self.engine.kill_frozen(container.id)
 
+    def lives(self, container: Container) -> bool:
+        """Ask the engine."""
+        return self.engine.lives(container.id)
+
     def is_restored(self, container: Container) -> bool:
         """Ask the engine."""
         return self.engine.is_restored(container.id)

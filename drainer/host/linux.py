@@ -67,6 +67,15 @@ class LinuxHost:
             raise DrainerError("it is not frozen, although Docker says that it is paused")
         return bool(killed)
 
+    def lives(self, container: Container) -> bool:
+        """Look for its first process, and whether that pid is another's by now."""
+        if not container.pid:
+            return True
+        groups = self._proc.text(container.pid, "cgroup")
+        if groups:
+            return bool(control_group(groups, container.id))
+        return bool(self._proc.text(container.pid, "stat"))
+
     def is_restored(self, container: Container) -> bool:
         """Compare time namespaces."""
         own = self._proc.link(container.pid, "ns", "time") if container.pid else ""

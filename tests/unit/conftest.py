@@ -11,6 +11,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("resume.PASS_PAUSE", "carriers.engine.CLASH_PAUSE", "resume.RESTORE_POLL"):
         monkeypatch.setattr(f"drainer.{name}", 0.0)
     monkeypatch.setattr("drainer.admission.PATIENCE", 0.0)
+    monkeypatch.setattr("drainer.ghost.PATIENCE", 0.0)
     monkeypatch.setattr("drainer.drain.KILL_POLL", 0.0)
     monkeypatch.setattr("drainer.drain.KILL_PATIENCE", 0.0)
 

@@ -183,6 +183,27 @@ def die_at_each(
     pytest.fail("there was no end to the instants")
 
 
+@pytest.mark.parametrize("end", ["same boot", "reboot", "drained again"])
+@pytest.mark.parametrize("route", ROUTES)
+def test_docker_may_miss_the_end_of_what_was_killed(tmp_path: Path, route: Route, end: str) -> None:
+    world = World(tmp_path, routes=(route,))
+    populate(world)
+    world.engine.deaf = True
+    for nth in range(1, 4):
+        world.engine.script("kill", nth=nth, error=EngineTimeoutError("still runs"))
+    drained = world.drain()
+    assert {e.state for e in drained.entries if e.checkpoint} == {State.STOPPED}
+    assert all(world.now(e.name).running for e in drained.entries)
+    world.engine.deaf = False
+    world.engine.forget_scripts()
+    if end == "drained again":
+        world.drain()
+    if end != "same boot":
+        world.reboot()
+    after(world)
+    assert {e.state for e in world.file.read().entries if e.checkpoint} == {State.RESTORED}
+
+
 def break_host(world: World, method: str, number: int, error: DrainerError) -> list[int]:
     """Let the `number`th such call to the host fail; return the list of their numbers."""
     made: list[int] = []

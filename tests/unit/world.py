@@ -160,7 +160,7 @@ class World:
             carriers = self.carriers(old.engine, Deadline(None))
             record = Record(self.file, old)
             take_up(record, not_begun)
-            kept = settle(self.engine, record, carriers)
+            kept = settle(self.engine, self.host, record, carriers)
         deadline = Deadline(self.budget)
         plan = self.plan()
         return drain(

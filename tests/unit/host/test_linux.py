@@ -52,6 +52,31 @@ def test_a_restored_process_has_a_time_namespace_of_its_own(
     assert not host.is_restored(Container(id="a", name="a", pid=0))
 
 
+OWN = "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (f"0::/system.slice/docker-{OWN}.scope\n", True),
+        (f"4:memory:/docker/{OWN}\n", True),
+        ("0::/system.slice/ssh.service\n", False),  # another process has its pid by now
+        ("", True),  # not to be told
+        (None, False),
+    ],
+)
+def test_a_process_lives_as_long_as_its_pid_is_its_own(
+    tmp_path: Path, groups: str | None, *, expected: bool
+) -> None:
+    if groups is not None:
+        (tmp_path / "77").mkdir()
+        (tmp_path / "77" / "cgroup").write_text(groups)
+        (tmp_path / "77" / "stat").write_text("77 (sh) S 1")
+    host = LinuxHost(tmp_path, nothing_runs)
+    assert host.lives(Container(id=OWN, name="a", pid=77)) is expected
+    assert host.lives(Container(id=OWN, name="a", pid=0))
+
+
 def test_a_real_process_in_a_time_namespace(host: LinuxHost, tmp_path: Path) -> None:
     (tmp_path / "1" / "ns").mkdir(parents=True)
     (tmp_path / "1" / "ns" / "time").symlink_to(Path("/proc/self/ns/time").readlink())

@@ -1,0 +1,88 @@
+"""Containers that Docker takes for running and whose processes are gone."""
+
+from dataclasses import replace
+
+import pytest
+
+from drainer.engine.fake import FakeEngine
+from drainer.errors import EngineUnavailableError
+from drainer.ghost import look
+from drainer.host.fake import FakeHost
+from drainer.manifest import Entry, State
+from drainer.model import Container, RestartPolicy
+
+ENTRY = Entry("a" * 64, "web", "image", State.STOPPED, RestartPolicy("always"))
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    made = FakeEngine()
+    made.add(Container(id=ENTRY.id, name="web", running=True, paused=True))
+    return made
+
+
+@pytest.fixture
+def host(engine: FakeEngine) -> FakeHost:
+    return FakeHost(engine)
+
+
+def make_ghost(engine: FakeEngine) -> None:
+    engine.deaf = True
+    engine.kill_frozen(ENTRY.id)
+    engine.deaf = False
+
+
+def kills(engine: FakeEngine) -> int:
+    return sum(call.method == "kill" for call in engine.calls)
+
+
+def test_one_that_lives_is_left_alone(engine: FakeEngine, host: FakeHost) -> None:
+    assert look(engine, host, ENTRY).paused
+    assert kills(engine) == 0
+
+
+def test_a_ghost_is_laid(engine: FakeEngine, host: FakeHost) -> None:
+    make_ghost(engine)
+    assert not look(engine, host, ENTRY).running
+    assert kills(engine) == 1
+
+
+def test_that_of_an_entry_that_has_ended_is_its_owners(engine: FakeEngine, host: FakeHost) -> None:
+    make_ghost(engine)
+    assert look(engine, host, replace(ENTRY, state=State.LEFT)).running
+    assert kills(engine) == 0
+
+
+def test_what_docker_learns_by_itself_is_not_killed(engine: FakeEngine, host: FakeHost) -> None:
+    make_ghost(engine)
+    engine.script("inspect", nth=2, run=lambda: engine.exit(ENTRY.id, 137))
+    assert not look(engine, host, ENTRY).running
+    assert kills(engine) == 0
+
+
+def test_what_was_started_meanwhile_is_not_killed(engine: FakeEngine, host: FakeHost) -> None:
+    make_ghost(engine)
+
+    def restart() -> None:
+        engine.exit(ENTRY.id, 137)
+        engine.start(ENTRY.id, 1.0)
+
+    engine.script("inspect", nth=2, run=restart)
+    assert look(engine, host, ENTRY).running
+    assert kills(engine) == 0
+
+
+def test_a_restarting_one_has_no_process(engine: FakeEngine, host: FakeHost) -> None:
+    make_ghost(engine)
+    engine.change(ENTRY.id, restarting=True)
+    assert look(engine, host, ENTRY).running
+    assert kills(engine) == 0
+
+
+def test_a_docker_that_does_not_answer_is_not_waited_for(
+    engine: FakeEngine, host: FakeHost
+) -> None:
+    make_ghost(engine)
+    engine.script("kill", error=EngineUnavailableError("away"))
+    with pytest.raises(EngineUnavailableError):
+        look(engine, host, ENTRY)
