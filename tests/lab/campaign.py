@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.lab import build
 from tests.lab.cache import cache_dir
 from tests.lab.errors import LabError
-from tests.lab.faults import FAULTS, Fault, strike
+from tests.lab.faults import FAULTS, OTHERS, POWER_CUT, Fault, strike
 from tests.lab.host import Host, Image, start
 from tests.lab.install import with_drainer
 from tests.lab.recipe import RECIPES
@@ -35,6 +35,8 @@ WORKLOADS = (
     numbers("three", "--restart on-failure"),
     numbers("four", "--network container:one --restart always"),
 )
+TIMEOUT = 40.0
+"""Seconds that drainer gives each container, so that a hung CRIU does not cost five minutes."""
 PHASES = ("drain", "resume")
 ENDS = ("resume", "reboot")
 DEBRIS = """\
@@ -60,13 +62,15 @@ class Round:
 
 
 def plan(number: int) -> Round:
-    """Go through faults, phases and ends in turn, and choose the moment by lot."""
+    """Let each second round be a power cut; go through all else in turn, the moment by lot."""
     lot = random.Random(number)  # noqa: S311 - no secret
+    turn, other = divmod(number, 2)
+    half = turn // len(OTHERS)
     return Round(
         number,
-        phase=PHASES[number // len(FAULTS) % len(PHASES)],
-        fault=FAULTS[number % len(FAULTS)].name,
-        end=ENDS[number // len(FAULTS) // len(PHASES) % len(ENDS)],
+        phase=PHASES[(half if other else turn) % len(PHASES)],
+        fault=(OTHERS[turn % len(OTHERS)] if other else POWER_CUT).name,
+        end=ENDS[half // len(PHASES) % len(ENDS)] if other else "reboot",
         moment=round(lot.random(), 3),
     )
 
@@ -102,7 +106,8 @@ def play(host: Host, this: Round, seconds: dict[str, float]) -> tuple[Findings, 
     before = look(host)
     if this.phase == "resume":
         host.run("drainer drain", LIMIT)
-    in_time = strike(host, fault, f"drainer {this.phase}", this.moment * seconds[this.phase], LIMIT)
+    command = f"drainer {this.phase} --container-timeout {TIMEOUT:g}"
+    in_time = strike(host, fault, command, this.moment * seconds[this.phase], LIMIT)
     _recover(host, fault, this.end)
     status = json.loads(host.output("drainer status --json", 120))
     states = {e["name"]: str(e["state"]) for e in status["manifest"]["entries"]}

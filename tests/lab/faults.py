@@ -10,11 +10,12 @@ from tests.lab.host import Host
 _FOUND_SECONDS = 60
 
 
-def _kill(pattern: str) -> Callable[[Host], None]:
-    """End the first process that matches, as soon as there is one; none in time is no error."""
+def _signal(signal: str, pattern: str) -> Callable[[Host], None]:
+    """Signal the first process that matches, as soon as there is one; none in time is no error."""
 
     def act(host: Host) -> None:
-        wait = f"timeout {_FOUND_SECONDS} sh -c 'until pkill -9 -f -o \"$0\"; do sleep 0.02; done'"
+        send = f'pkill -{signal} -f -o "$0"'
+        wait = f"timeout {_FOUND_SECONDS} sh -c 'until {send}; do sleep 0.02; done'"
         host.run(f"{wait} '{pattern}'", _FOUND_SECONDS + 30, check=False)
 
     return act
@@ -45,16 +46,18 @@ class Fault:
     cuts_power: bool = False
 
 
-FAULTS = (
-    Fault("power cut", Host.pull_plug, cuts_power=True),
-    Fault("drainer killed", _kill("bin/drainer [dr]")),
+POWER_CUT = Fault("power cut", Host.pull_plug, cuts_power=True)
+OTHERS = (
+    Fault("drainer killed", _signal("KILL", "bin/drainer [dr]")),
     Fault("dockerd killed", _unit("docker")),
     Fault("containerd killed", _unit("containerd")),
-    Fault("shim killed", _kill("containerd-shim-runc-v[2] ")),
-    Fault("CRIU killed", _kill("criu [s]wrk")),
-    Fault("runc killed", _kill("runc .*([c]heckpoint --leave|[r]estore --detach)")),
+    Fault("shim killed", _signal("KILL", "containerd-shim-runc-v[2] ")),
+    Fault("CRIU killed", _signal("KILL", "criu [s]wrk")),
+    Fault("CRIU hung", _signal("STOP", "criu [s]wrk")),
+    Fault("runc killed", _signal("KILL", "runc .*([c]heckpoint --leave|[r]estore --detach)")),
     Fault("disk full", _fill),
 )
+FAULTS = (POWER_CUT, *OTHERS)
 
 
 def strike(host: Host, fault: Fault, command: str, delay: float, limit: float) -> bool:
