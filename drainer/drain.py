@@ -21,7 +21,7 @@ from drainer.model import Bond, Plan, PlanEntry, RestartPolicy, Verdict
 from drainer.order import waves
 from drainer.priority import urgency
 from drainer.recover import Step, next_step, waiting_users
-from drainer.release import forget, release
+from drainer.release import forget, release, take_up
 from drainer.room import checkpoint_bytes, for_dump
 from drainer.schedule import run_in_order
 from drainer.store import evidence_file
@@ -57,6 +57,7 @@ def settle(engine: Engine, host: Host, record: Record, carriers: Carriers) -> tu
     its owner set it. What is still down, or could not be given back, is returned, to be kept in
     the new manifest. So is who was left to Docker but uses something that is down.
     """
+    take_up(record, carriers)
     kept: list[Entry] = []
     for entry in record.manifest.entries:
         if entry.state.ended:

@@ -1,6 +1,6 @@
 """Give a container back to Docker as it was: the way out of every unfinished drain."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 
 from drainer.carriers.base import Carriers
@@ -12,7 +12,7 @@ from drainer.errors import (
     EngineUnavailableError,
 )
 from drainer.manifest import CheckpointState, Entry, State
-from drainer.model import Container, Route
+from drainer.model import Container
 from drainer.store.manifest_file import Record
 
 START_TIMEOUT = 120.0
@@ -38,15 +38,20 @@ def start_like_docker(engine: Engine, entry: Entry) -> bool:
     return True
 
 
-def take_up(record: Record, containers: Collection[str]) -> None:
-    """Let the restores be asked for again that are known never to have begun (`Runtime.sweep`)."""
-    for entry in record.manifest.entries:
-        if (
-            entry.id in containers
-            and entry.state is State.RESTORING
-            and entry.route is Route.RUNTIME
-        ):
-            record.update(entry.id, state=State.STOPPED)
+def may_restore_again(carriers: Carriers, entry: Entry) -> bool:
+    """Tell whether a restore that was asked for has let nothing run, and may be asked for again.
+
+    An unusable checkpoint says that a cold start was, or is to be, asked for instead.
+    """
+    usable = entry.checkpoint_state is CheckpointState.COMPLETE
+    return entry.state is State.RESTORING and usable and carriers[entry.route].withdraw(entry)
+
+
+def take_up(record: Record, carriers: Carriers) -> None:
+    """Let the restores be asked for again that an earlier run has asked for in vain."""
+    again = [e.id for e in record.manifest.entries if may_restore_again(carriers, e)]
+    if again:
+        record.update_all({container: {"state": State.STOPPED} for container in again})
 
 
 def forget(record: Record, carriers: Carriers, entry: Entry, why: str) -> Entry:

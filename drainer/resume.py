@@ -26,7 +26,15 @@ from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Address, Container, EngineFacts, HostFacts, Route
 from drainer.placeholders import AddressKeeper
 from drainer.recover import Step, next_step, waiting_users
-from drainer.release import START_TIMEOUT, forget, put_policy_back, release, start_like_docker
+from drainer.release import (
+    START_TIMEOUT,
+    forget,
+    may_restore_again,
+    put_policy_back,
+    release,
+    start_like_docker,
+    take_up,
+)
 from drainer.room import for_restore
 from drainer.rules import refusals
 from drainer.schedule import run_in_order
@@ -84,6 +92,7 @@ def resume(
         },
         keeper=keeper,
     )
+    take_up(record, carriers)
     check_files(record, host, now.boot_id, deadline)
     known = {e.id: e for e in manifest.entries}
     # Providers first, also where only the number of places decides who waits.
@@ -211,6 +220,8 @@ class _Worker:
         container = self._engine.inspect(entry.id)
         if container.running:
             self._finish(entry, container)
+        else:
+            self._ask_again_later(entry, "its restore was cut short")
         return container.running
 
     def _turn(self, entry: Entry) -> AbstractContextManager[None]:
@@ -266,7 +277,7 @@ class _Worker:
             # Docker goes on with it; a cold start now would only meet the restore.
             self._wait_until_running(entry)
         except EngineUnavailableError:
-            if self._carrier(entry).withdraw(entry):
+            if may_restore_again(self._carriers, self._record.entry(entry.id)):
                 self._record.update(entry.id, state=State.STOPPED)
             raise
         except DrainerError as error:
@@ -275,7 +286,17 @@ class _Worker:
         if container.running:
             self._finish(entry, container)
         else:
+            self._ask_again_later(entry, why)
             self._start_cold(entry, why)
+
+    def _ask_again_later(self, entry: Entry, why: str) -> None:
+        """Raise if a restore that failed is to be asked for again: if nothing of it has run.
+
+        What hinders it then is the host, which may be busy, or Docker, which may have been killed.
+        """
+        if not self._last and may_restore_again(self._carriers, self._record.entry(entry.id)):
+            self._record.update(entry.id, state=State.STOPPED)
+            raise DrainerError(f"{why}; it is asked for again")
 
     def _wait_for_providers(self, entry: Entry) -> None:
         """Raise while a container that this one uses is still unsettled, but not for ever."""

@@ -24,7 +24,10 @@ class Carrier(Protocol):
         """Start it from its checkpoint. That this returns does not prove that it did."""
 
     def withdraw(self, entry: Entry) -> bool:
-        """Tell whether a restore that was asked for is known never to have begun, nor to begin."""
+        """Tell whether a restore that was asked for has let nothing of it run, and will not.
+
+        Then it may be asked for again. Never raises.
+        """
 
     def wait(self, entry: Entry, timeout: float) -> None:
         """Wait while a restore that was begun before is under way."""

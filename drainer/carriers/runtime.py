@@ -68,8 +68,9 @@ class RuntimeCarrier:
             raise EngineError(cause) from error
 
     def withdraw(self, entry: Entry) -> bool:
-        """Take back an order that the stand-in has not taken; tell whether there was one."""
-        return self._runtime.withdraw(entry.id, entry.runtime_root)
+        """Take back an order that the stand-in has not taken, or find that it let nothing go."""
+        withdrawn = self._runtime.withdraw(entry.id, entry.runtime_root)
+        return withdrawn or self._runtime.is_unused(entry.id, self._place(entry))
 
     def wait(self, entry: Entry, timeout: float) -> None:
         """Wait while a restore that was begun before is under way.

@@ -33,7 +33,6 @@ from drainer.model import ROUTES, Plan, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
 from drainer.progress import Progress
-from drainer.release import take_up
 from drainer.resume import ResumeOptions, resume
 from drainer.runtime.base import Runtime
 from drainer.status import compare
@@ -191,13 +190,12 @@ def _drain(
     settings: Settings, file: ManifestFile, deadline: Deadline, options: DrainOptions
 ) -> Manifest:
     engine, host = settings.engine(), settings.host()
-    not_begun = settings.runtime().sweep()
+    settings.runtime().sweep()
     kept: tuple[Entry, ...] = ()
     if file.exists and (old := file.read()).pending:
         output.say(f"drain {old.drain_id} still waits for its resume: carrying on from it")
         carriers = settings.carriers(engine, host, settings.runtime(), old.engine, deadline)
         record = Record(file, old)
-        take_up(record, not_begun)
         kept = settle(engine, host, record, carriers)
     plan = _plan(settings)
     _refuse_if_incapable(plan)
@@ -257,7 +255,7 @@ def resume_command(
     deadline = Deadline(budget)
     state = settings.state()
     with lock(state, "resume", wait=LOCK_WAIT if at_boot else 0), interruptible(deadline):
-        not_begun = settings.runtime().sweep()
+        settings.runtime().sweep()
         file = ManifestFile(state)
         if not file.exists or not (manifest := file.read()).pending:
             output.say("no drain waits for a resume: nothing to do")
@@ -271,7 +269,6 @@ def resume_command(
         output.say(f"resuming drain {manifest.drain_id}")
         options = ResumeOptions(parallel or _cpus(), container_timeout, ENGINE_WAIT)
         record = Record(file, manifest)
-        take_up(record, not_begun)
         result = bring_back(settings, record, deadline, options)
     if as_json:
         output.show_json(manifest=output.manifest_json(result))

@@ -29,6 +29,7 @@ class FakeCheckpoint:
     size: int
     damaged: bool = False
     used: bool = False
+    """Whether a restore was let go, however it ended."""
     rotten: bool = False
     """Whether its content has changed, and its structure and size have not."""
     files: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -327,10 +328,11 @@ class FakeDaemon:
         checkpoint = known.get(name)
         if checkpoint is None:
             raise EngineError(f"checkpoint {name} does not exist for container /{owner}")
-        if checkpoint.damaged:
-            raise EngineError("OCI runtime restore failed: criu failed: type NOTIFY errno 0")
         if checkpoint.used:
             self.violations.append(f"{owner} was restored from checkpoint {name} a second time")
+        checkpoint.used = True
+        if checkpoint.damaged:
+            raise EngineError("OCI runtime restore failed: criu failed: type NOTIFY errno 0")
         if checkpoint.layer != box.layer:
             self.violations.append(
                 f"{owner} was restored from checkpoint {name}, but has run since it was made"
@@ -341,7 +343,6 @@ class FakeDaemon:
             f"{owner} was restored from checkpoint {name} over {path}, which has changed since"
             for path in self.files.changed(checkpoint.files)
         ]
-        checkpoint.used = True
         return checkpoint.memory
 
     def _now(self) -> str:

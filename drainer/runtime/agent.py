@@ -260,7 +260,20 @@ def hook(directory: Path) -> int:
     fifo = os.open(directory / "release", os.O_RDWR | os.O_NONBLOCK)
     put(directory / "pid", str(pid))
     ready, _, _ = select.select([fifo], [], [], order["seconds"])
-    return 0 if ready and os.read(fifo, 2) == b"go" else 1
+    if not ready or os.read(fifo, 2) != b"go":
+        return 1
+    _use(Path(order["unused"]))
+    return 0
+
+
+def _use(mark: Path) -> None:
+    """Note durably that the checkpoint is no longer unused: from here on its program may run."""
+    mark.unlink(missing_ok=True)
+    directory = os.open(mark.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _placeholder(directory: Path, call: Call) -> int:

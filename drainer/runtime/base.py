@@ -23,6 +23,11 @@ class Place:
         """The logs of runc and CRIU."""
         return self.path / "work"
 
+    @property
+    def unused(self) -> Path:
+        """A file that is there until a restore from it is let go."""
+        return self.path / "unused"
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -57,11 +62,10 @@ class Runtime(Protocol):
         took longer; `EngineTimeoutError` when it could not be ended and goes on.
         """
 
-    def sweep(self) -> frozenset[str]:
+    def sweep(self) -> None:
         """Remove what a drainer that died has left of stand-ins and orders.
 
-        A restore that is still under way is left alone. Returns the ids of the containers whose
-        restore was ordered and never begun. Never raises.
+        A restore that is still under way is left alone. Never raises.
         """
 
     def window(self) -> AbstractContextManager[None]:
@@ -92,6 +96,12 @@ class Runtime(Protocol):
         """Take back an order that was not obeyed; tell whether there was one. Never raises.
 
         Then that restore was not begun, and will not be.
+        """
+
+    def is_unused(self, container: str, place: Place) -> bool:
+        """Tell whether no restore from a checkpoint was ever let go, and none is under way.
+
+        Then nothing of it has run, also if the power was cut meanwhile. Never raises.
         """
 
     def is_held(self, container: str) -> bool:

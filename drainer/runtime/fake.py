@@ -20,8 +20,6 @@ class FakeRuntime:
         self.engine = engine
         self.orders: list[Order] = []
         """Every restore that was ever ordered."""
-        self.withdrawn: list[tuple[str, str]] = []
-        """Each order that was found not to have been obeyed: container and checkpoint."""
         self.placeholders: set[str] = set()
         """Every container that was ever to hold its addresses only."""
         self.restore_errors: dict[str, str] = {}
@@ -45,15 +43,10 @@ class FakeRuntime:
                 message = f"CRIU could not checkpoint it: {error.message}"
                 raise RuntimeRefusedError(message) from error
 
-    def sweep(self) -> frozenset[str]:
+    def sweep(self) -> None:
         """Forget every order, and that the stand-in is in place."""
         with self.engine.runtime_call("sweep") as daemon:
-            daemon.stand_in = False
-            ordered = tuple(box for box in daemon.boxes.values() if box.order)
-            self.withdrawn += [(box.container.id, box.order) for box in ordered]
-            for box in ordered:
-                box.order = ""
-            return frozenset(box.container.id for box in ordered)
+            daemon.forget_orders()
 
     @contextmanager
     def window(self) -> Iterator[None]:
@@ -96,8 +89,14 @@ class FakeRuntime:
         ):
             box = daemon.find(container)
             box.order, order = "", box.order
-            self.withdrawn += [(container, order)] if order else []
             return bool(order)
+        return False
+
+    def is_unused(self, container: str, place: Place) -> bool:
+        """Ask the fake daemon."""
+        with suppress(ContainerGoneError), self.engine.runtime_call("is_unused") as daemon:
+            dump = daemon.find(container).dumps.get(_name(place))
+            return dump is not None and not dump.used
         return False
 
     def take_back(self, container: str, root: str) -> bool:  # noqa: ARG002 - there is no runc

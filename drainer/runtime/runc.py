@@ -88,13 +88,14 @@ class Runc:
         if status:
             cause = first_error(_text(place.work / "dump.log")) or _last_message(place)
             raise RuntimeRefusedError(f"CRIU could not checkpoint it: {printable(cause)}")
+        try:
+            place.unused.touch(mode=0o600)
+        except OSError as error:
+            raise _storage(place.path, error) from error
 
-    def sweep(self) -> frozenset[str]:
-        """Remove what a drainer that died has left of stand-ins and orders.
-
-        Returns the ids of the containers whose restore was ordered and never begun.
-        """
-        return stand_in.sweep(self._search_path, self._orders)
+    def sweep(self) -> None:
+        """Remove what a drainer that died has left of stand-ins and orders."""
+        stand_in.sweep(self._search_path, self._orders)
 
     def window(self) -> AbstractContextManager[None]:
         """Let the stand-in take runc's calls while the block runs."""
@@ -113,6 +114,7 @@ class Runc:
             "gate": str(gate),
             "images": str(order.place.images),
             "work": str(order.place.work),
+            "unused": str(order.place.unused),
             "seconds": order.seconds,
             "flags": [flag for flag in order.flags if flag in FLAGS],
             "macs": dict(order.macs),
@@ -154,6 +156,10 @@ class Runc:
         shutil.rmtree(directory, ignore_errors=True)
         _open_gate(container, root)
         return True
+
+    def is_unused(self, container: str, place: Place) -> bool:
+        """Tell whether no restore from a checkpoint was ever let go, and none is under way."""
+        return place.unused.exists() and not self.is_under_way(container)
 
     def is_held(self, container: str) -> bool:
         """Tell whether a restore under way waits for the engine to ask for the start."""

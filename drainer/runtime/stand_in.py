@@ -13,6 +13,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,11 +28,15 @@ ORDERS = Path("/run/drainer/restores")
 NAME = "runc"
 AGENT = Path(__file__).with_name("agent.py")
 
+LEAVE_SECONDS = 1.0
+"""How long a shell may take from its start until it opens its script."""
+
 _FIRST_LINES = "#!/bin/sh\n# drainer stands in for runc while it restores containers.\n"
 _TEMPORARY = ".drainer-runc-"
 
 # A container's id is the only argument of hexadecimal digits alone that names a directory there.
-# When the drainer that put this in place is no more and no restore is under way, it removes itself.
+# It never removes itself: a shell opens its script only some time after the kernel has, and where
+# Docker starts many containers at once others would be at that point.
 _SCRIPT = """\
 for word; do
     case $word in
@@ -39,14 +44,6 @@ for word; do
     *) [ -d {orders}/"$word" ] && exec {python} -I -S {agent} {orders}/"$word" {runc} "$@" ;;
     esac
 done
-if ! [ -d {orders} ] || ! [ -d /proc/{pid} ]; then
-    busy=
-    for order in {orders}/*; do
-        [ -e "$order/placeholder" ] && busy=1
-        [ -e "$order/taken.json" ] && ! [ -e "$order/status" ] && busy=1
-    done
-    [ "$busy" ] || rm -f {path}
-fi
 exec {runc} "$@"
 """
 
@@ -93,15 +90,13 @@ def is_own(file: Path) -> bool:
         os.close(descriptor)
 
 
-def script(path: str, runc: str, orders: Path = ORDERS, agent: Path = AGENT) -> str:
-    """Return the stand-in's text, to be put at `path` before the real `runc`."""
+def script(runc: str, orders: Path = ORDERS, agent: Path = AGENT) -> str:
+    """Return the stand-in's text, to be put before the real `runc`."""
     return _FIRST_LINES + _SCRIPT.format(
         orders=quote(str(orders)),
         python=quote(sys.executable),
         agent=quote(str(agent)),
         runc=quote(runc),
-        path=quote(path),
-        pid=os.getpid(),
     )
 
 
@@ -113,7 +108,7 @@ def in_place(path: str, runc: str, orders: Path = ORDERS) -> Iterator[None]:
     """
     try:
         _make_orders(orders)
-        _put(Path(path), script(path, runc, orders))
+        _put(Path(path), script(runc, orders))
     except OSError as error:
         where = printable(str(error.filename or path))
         raise StorageError(
@@ -162,10 +157,16 @@ def _put(path: Path, text: str) -> None:
 
 
 def remove(path: Path) -> bool:
-    """Remove a stand-in; leave anything else alone. Tell whether there was one."""
+    """Remove a stand-in; leave anything else alone. Tell whether there was one.
+
+    First it is no program any more, so that nobody who looks for runc finds it (Go os/exec
+    LookPath); it goes when those who had found it have read it.
+    """
     if not is_own(path):
         return False
     with suppress(OSError):
+        path.chmod(0o644)
+        time.sleep(LEAVE_SECONDS)
         path.unlink()
         return True
     return False
@@ -193,18 +194,15 @@ def withdraw(order: Path) -> bool:
     return True
 
 
-def sweep(search_path: str, orders: Path = ORDERS) -> frozenset[str]:
+def sweep(search_path: str, orders: Path = ORDERS) -> None:
     """Remove what a drainer that died has left of its stand-ins and orders.
 
-    A restore that is still under way is left alone, and so is the stand-in with it. Returns the
-    names of the orders that were not obeyed.
+    A restore that is still under way is left alone, and so is the stand-in with it.
     """
-    withdrawn = set()
     for order in _directories(orders):
         if not under_way(order):
             gate = _gate(order)
-            if withdraw(order):
-                withdrawn.add(order.name)
+            withdraw(order)
             with suppress(OSError):
                 gate.rmdir()
             shutil.rmtree(order, ignore_errors=True)
@@ -214,7 +212,6 @@ def sweep(search_path: str, orders: Path = ORDERS) -> frozenset[str]:
             for left in _temporary(Path(directory)):
                 with suppress(OSError):
                     left.unlink()
-    return frozenset(withdrawn)
 
 
 def _gate(order: Path) -> Path:

@@ -110,7 +110,9 @@ def play(host: Host, this: Round, seconds: dict[str, float]) -> tuple[Findings, 
     in_time = strike(host, fault, command, this.moment * seconds[this.phase], LIMIT)
     _recover(host, fault, this.end)
     status = json.loads(host.output("drainer status --json", 120))
-    states = {e["name"]: str(e["state"]) for e in status["manifest"]["entries"]}
+    ids = set(host.output("docker ps -aq --no-trunc").split())
+    touched = (e for e in status["manifest"]["entries"] if e["id"] in ids and "held" in e["times"])
+    states = {e["name"]: str(e["state"]) for e in touched}
     return judge(before, look(host), states, tuple(host.output(DEBRIS).splitlines())), in_time
 
 

@@ -55,7 +55,12 @@ def judge(
     states: Mapping[str, str],
     debris: tuple[str, ...],
 ) -> Findings:
-    """Compare two looks at the same containers; `states` are those of the manifest, by name."""
+    """Compare two looks at the same containers.
+
+    `states` are those of the manifest, by name, of what drainer has laid its hands on. What becomes
+    of the others is Docker's: it does not start one again that is `unless-stopped` and ran while
+    dockerd was killed.
+    """
     gone = Shown(running=False, paused=False, policy="", log=())
     now = {name: after.get(name, gone) for name in before}
     starts = {name: runs(shown.log) for name, shown in now.items()}
@@ -63,12 +68,16 @@ def judge(
     return Findings(
         kept=len(before) - len(anew),
         cold=len(anew),
-        lost=tuple(n for n, s in now.items() if not s.running or s.paused or not s.advances),
+        lost=tuple(n for n, s in now.items() if s.paused or (n in states and _is_down(s))),
         twice=tuple(n for n in before if any(map(_goes_back, starts[n]))),
         policies=tuple(n for n, s in now.items() if s.policy != before[n].policy),
         misreported=tuple(n for n in anew if states.get(n) == "restored"),
         debris=debris,
     )
+
+
+def _is_down(shown: Shown) -> bool:
+    return not (shown.running and shown.advances)
 
 
 def _goes_back(run: tuple[int, ...]) -> bool:

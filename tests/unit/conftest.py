@@ -10,6 +10,7 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the pauses between two tries take no time."""
     for name in ("resume.PASS_PAUSE", "carriers.engine.CLASH_PAUSE", "resume.RESTORE_POLL"):
         monkeypatch.setattr(f"drainer.{name}", 0.0)
+    monkeypatch.setattr("drainer.runtime.stand_in.LEAVE_SECONDS", 0.1)
     monkeypatch.setattr("drainer.admission.PATIENCE", 0.0)
     monkeypatch.setattr("drainer.ghost.PATIENCE", 0.0)
     monkeypatch.setattr("drainer.drain.KILL_POLL", 0.0)

@@ -348,13 +348,35 @@ def test_one_that_was_ordered_and_never_begun_is_restored_by_the_next_resume(
     by_runtime.check_promise()
 
 
-def test_after_a_reboot_nothing_tells_that_an_ordered_restore_was_not_begun(
-    by_runtime: World,
-) -> None:
+def test_a_power_cut_before_anything_ran_costs_no_memory(by_runtime: World) -> None:
     die_with_an_order_out(by_runtime)
     by_runtime.live_again()
     by_runtime.power_cut()
+    assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
+    assert by_runtime.engine.memory("web") == 100
+    by_runtime.check_promise()
+
+
+@pytest.mark.parametrize(("failures", "state"), [(2, State.RESTORED), (3, State.STARTED_COLD)])
+def test_a_restore_that_fails_before_anything_ran_is_asked_for_again(
+    by_runtime: World, failures: int, state: State
+) -> None:
+    for nth in range(1, failures + 1):
+        by_runtime.engine.script("start", nth=nth, error=EngineError("no such cgroup"))
+    manifest = by_runtime.resume()
+    assert entry_of(manifest, "web").state is state
+    assert len(by_runtime.runtime.orders) == 3
+    by_runtime.check_promise()
+
+
+def test_a_restore_that_fails_after_it_was_let_go_is_not_asked_for_again(
+    by_runtime: World,
+) -> None:
+    web = entry_of(by_runtime.file.read(), "web")
+    by_runtime.engine.damage_checkpoint(web.id, web.checkpoint)
+    by_runtime.host.verify_checkpoint = lambda directory: web.size  # type: ignore[method-assign]  # noqa: ARG005 - the protocol's name
     assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
+    assert len(by_runtime.runtime.orders) == 1
     by_runtime.check_promise()
 
 

@@ -36,7 +36,12 @@ def test_what_breaks_the_promise_is_named(after: Shown, state: str, broken: str)
 
 
 def test_one_that_is_gone_is_lost() -> None:
-    assert judge(BEFORE, {}, {}, ()).lost == ("web",)
+    assert judge(BEFORE, {}, {"web": "left"}, ()).lost == ("web",)
+
+
+def test_what_drainer_never_touched_may_be_down_but_not_paused() -> None:
+    assert judge(BEFORE, {"web": shown(1, 2, 3, running=False)}, {}, ()).well
+    assert judge(BEFORE, {"web": shown(1, 2, 3, paused=True)}, {}, ()).lost == ("web",)
 
 
 def test_what_is_left_behind_breaks_it_too() -> None:

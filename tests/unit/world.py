@@ -19,7 +19,6 @@ from drainer.manifest import CheckpointState, Entry, Manifest
 from drainer.model import ROUTES, Container, EngineFacts, Plan, RestartPolicy, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
-from drainer.release import take_up
 from drainer.resume import ResumeOptions, resume
 from drainer.runtime.fake import FakeRuntime
 from drainer.store.files import Os, StateDirectory
@@ -154,12 +153,11 @@ class World:
 
     def drain(self, on_change: Callable[[Entry], None] | None = None) -> Manifest:
         """Drain, as the command does, carrying on from an unfinished drain."""
-        not_begun = self.runtime.sweep()
+        self.runtime.sweep()
         kept: tuple[Entry, ...] = ()
         if self.file.exists and (old := self.file.read()).pending:
             carriers = self.carriers(old.engine, Deadline(None))
             record = Record(self.file, old)
-            take_up(record, not_begun)
             kept = settle(self.engine, self.host, record, carriers)
         deadline = Deadline(self.budget)
         plan = self.plan()
@@ -187,14 +185,13 @@ class World:
 
     def resume(self) -> Manifest:
         """Resume, as the command does; a manifest that is finished is left as it is."""
-        not_begun = self.runtime.sweep()
+        self.runtime.sweep()
         manifest = self.file.read()
         if not manifest.pending:
             remove_placeholders(self.engine, lambda: self.runtime)
             return manifest
         deadline = Deadline(self.budget)
         record = Record(self.file, manifest)
-        take_up(record, not_begun)
         keeper = AddressKeeper(
             self.engine,
             self.runtime.lay_out_placeholder,

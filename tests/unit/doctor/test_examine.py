@@ -88,7 +88,7 @@ def test_left_over_stand_ins_and_orders_are_seen(
     programs.mkdir()
     (orders / ("a" * 64)).mkdir(parents=True)
     file = programs / "runc"
-    file.write_text(stand_in.script(str(file), "/usr/bin/runc", orders))
+    file.write_text(stand_in.script("/usr/bin/runc", orders))
     monkeypatch.setattr("drainer.host.containerd.search_path", lambda _proc: f"{programs}:/none")
     found = look_around(tmp_path, units=tmp_path, orders=orders, runner=nothing_runs)
     assert found.left_over == (str(file), str(orders / ("a" * 64)))

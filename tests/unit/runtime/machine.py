@@ -175,7 +175,9 @@ class Machine:
         return [next(word for word in call if word in known) for call in self.calls]
 
     def lay_out(self, seconds: float = 8.0, flags: Sequence[str] = ()) -> None:
-        """Order the container's restore."""
+        """Order the container's restore, from a checkpoint that is there."""
+        self.place.path.mkdir(parents=True, exist_ok=True)
+        self.place.unused.touch()
         self.runc.lay_out(Order(ID, str(self.root), self.place, seconds, flags))
 
     def command(self, verb: str, *arguments: str) -> list[str]:

@@ -34,6 +34,8 @@ def test_a_start_is_a_restore_held_until_the_network_is_laid(machine: Machine) -
     assert alive(int(pid))
     assert (file(machine, "status"), (machine.order / "started").exists()) == ("", False)
     assert not (machine.order / "order.json").exists()
+    assert machine.place.unused.exists()
+    assert not machine.runc.is_unused(ID, machine.place), "it is under way"
     assert machine.call("start") == 0
     assert file(machine, "status") == "0"
     assert (machine.order / "started").exists()
@@ -217,6 +219,29 @@ def test_a_hook_that_nobody_releases_ends(machine: Machine) -> None:
     assert (done.returncode, file(machine, "pid")) == (1, "4711")
 
 
+def test_a_checkpoint_is_used_before_anything_of_it_can_run(machine: Machine) -> None:
+    machine.lay_out()
+    assert machine.create() == 0
+    assert machine.call("start") == 0
+    assert not machine.place.unused.exists()
+    assert not machine.runc.is_unused(ID, machine.place)
+
+
+def test_a_restore_that_was_told_to_give_up_has_used_nothing(machine: Machine) -> None:
+    machine.lay_out()
+    assert machine.create() == 0
+    assert machine.call("kill") == 0
+    until((machine.order / "status").exists)
+    assert machine.runc.is_unused(ID, machine.place)
+
+
+def test_what_cannot_be_noted_is_not_let_go(machine: Machine) -> None:
+    machine.lay_out()
+    assert machine.create() == 0
+    machine.place.path.rename(machine.place.path.with_name("elsewhere"))
+    assert machine.call("start") == 1
+
+
 @pytest.mark.parametrize("held", ["before", "after"])
 def test_a_restore_that_never_ends_is_given_up(machine: Machine, held: str) -> None:
     machine.lay_out(0.2 if held == "before" else 20)
@@ -278,7 +303,7 @@ def test_what_was_never_begun_is_not_waited_for(machine: Machine) -> None:
     assert machine.call("delete", "--force") == 0
     assert time.monotonic() - begin < 5
     assert machine.verbs == ["delete"]
-    assert machine.runc.sweep() == frozenset()
+    machine.runc.sweep()
     assert not any(machine.orders.iterdir())
 
 

@@ -4,6 +4,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,14 +23,6 @@ AT_MOST = 0.050
 def machine(tmp_path: Path) -> Iterator[Machine]:
     with machine_with_window(tmp_path) as machine:
         yield machine
-
-
-@pytest.fixture
-def dead() -> int:
-    """Return the pid of a process that is no more."""
-    process = subprocess.Popen(["true"])
-    process.wait()
-    return process.pid
 
 
 def program(directory: Path, name: str = "runc") -> Path:
@@ -96,7 +89,7 @@ def test_what_cannot_be_run_is_neither_runc_nor_a_place(tmp_path: Path) -> None:
 
 def test_a_stand_in_is_not_taken_for_runc(tmp_path: Path) -> None:
     first, second, third = directories(tmp_path)
-    (second / "runc").write_text(script("/x", "/y"))
+    (second / "runc").write_text(script("/y"))
     (second / "runc").chmod(0o755)
     runc = program(third)
     assert find(f"{second}:{third}") == (str(runc), str(second / "runc"))
@@ -241,51 +234,54 @@ def test_a_call_costs_little_more_than_runc_alone(machine: Machine) -> None:
 # How it goes away.
 
 
-def left_behind(machine: Machine, pid: int) -> None:
-    """Put a stand-in there whose drainer is another process."""
-    text = machine.path.read_text().replace(f"/proc/{os.getpid()} ", f"/proc/{pid} ")
-    machine.path.write_text(text)
-
-
-def test_it_stays_while_its_drainer_lives(machine: Machine) -> None:
+def test_a_call_to_one_that_was_left_behind_is_handed_on(machine: Machine) -> None:
+    machine.orders.rmdir()
     assert machine.call("state") == 0
-    assert is_own(machine.path)
-
-
-def test_it_removes_itself_when_its_drainer_is_dead(machine: Machine, dead: int) -> None:
-    left_behind(machine, dead)
-    assert machine.call("state") == 0
-    assert not machine.path.exists()
     assert machine.verbs == ["state"]
 
 
-def test_it_stays_for_an_order_and_serves_it_when_its_drainer_is_dead(
-    machine: Machine, dead: int
-) -> None:
+def test_it_serves_an_order_that_was_left_behind(machine: Machine) -> None:
     machine.lay_out()
-    left_behind(machine, dead)
     assert machine.call("state", OTHER) == 0
     assert machine.create() == 0
     assert machine.call("start") == 0
     assert machine.verbs == ["state", "restore"]
-    machine.runc.take_back(ID, str(machine.root))
-    assert machine.call("state") == 0
-    assert not machine.path.exists()
 
 
-def test_it_removes_itself_after_a_reboot(machine: Machine) -> None:
-    left_behind(machine, os.getppid())
-    machine.orders.rmdir()
-    assert machine.call("state") == 0
-    assert not machine.path.exists()
-
-
-def test_a_file_among_the_orders_is_no_order(machine: Machine, dead: int) -> None:
-    left_behind(machine, dead)
+def test_a_file_among_the_orders_is_no_order(machine: Machine) -> None:
     (machine.orders / ID).write_text("")
     assert machine.call("state") == 0
     assert machine.verbs == ["state"]
-    assert not machine.path.exists()
+
+
+def test_no_call_fails_because_it_goes_away_meanwhile(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for directory in (first, second):
+        directory.mkdir()
+    real = second / "runc"
+    real.write_text("#!/bin/sh\nexit 0\n")
+    real.chmod(0o755)
+    over = threading.Event()
+    found: list[int] = []
+
+    def call() -> None:
+        # env looks for it by trying to run it, so that nothing is between the two.
+        command = ["/usr/bin/env", f"PATH={first}:{second}", "runc", "state"]
+        while not over.is_set():
+            found.append(subprocess.run(command, check=False, capture_output=True).returncode)
+
+    callers = [threading.Thread(target=call) for _ in range(8)]
+    for caller in callers:
+        caller.start()
+    try:
+        for _ in range(20):
+            with in_place(str(first / "runc"), str(real), tmp_path / "run" / "orders"):
+                time.sleep(0.05)
+    finally:
+        over.set()
+        for caller in callers:
+            caller.join()
+    assert set(found) == {0}
 
 
 # The window.
@@ -314,10 +310,10 @@ def test_the_window_closes_on_an_exception(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_former_stand_in_is_replaced(machine: Machine, dead: int) -> None:
-    left_behind(machine, dead)
+def test_a_former_stand_in_is_replaced(machine: Machine) -> None:
+    machine.path.write_text(script("/former/runc"))
     with in_place(str(machine.path), str(machine.file), machine.orders):
-        assert f"/proc/{os.getpid()} " in machine.path.read_text()
+        assert "/former/runc" not in machine.path.read_text()
     assert not machine.path.exists()
 
 
@@ -327,7 +323,7 @@ def test_what_is_not_drainers_is_never_overwritten(tmp_path: Path, kind: str) ->
     if kind == "file":
         path.write_text("mine")
     elif kind == "link":
-        (tmp_path / "own").write_text(script("/x", "/y"))
+        (tmp_path / "own").write_text(script("/y"))
         path.symlink_to(tmp_path / "own")
     elif kind == "dangling":
         path.symlink_to(tmp_path / "none")
@@ -378,7 +374,7 @@ def test_orders_that_are_not_roots_keep_the_window_shut(tmp_path: Path) -> None:
 def test_a_sweep_removes_stand_ins_orders_and_half_written_files(tmp_path: Path) -> None:
     first, second, third = directories(tmp_path)
     for directory in (first, second):
-        (directory / "runc").write_text(script("/x", "/y"))
+        (directory / "runc").write_text(script("/y"))
     (second / ".drainer-runc-abc").write_text("#!/b")
     runc = program(third)
     orders = tmp_path / "orders"
@@ -387,8 +383,8 @@ def test_a_sweep_removes_stand_ins_orders_and_half_written_files(tmp_path: Path)
     (orders / OTHER).mkdir()
     for name in ("taken.json", "status"):
         (orders / OTHER / name).write_text("1")
-    assert sweep(f"{first}::{second}:{third}:{tmp_path / 'none'}", orders) == {ID}
-    assert sweep(f"{first}:{second}:{third}", orders) == frozenset()
+    sweep(f"{first}::{second}:{third}:{tmp_path / 'none'}", orders)
+    sweep(f"{first}:{second}:{third}", orders)
     assert [p for d in (first, second, third) for p in d.iterdir()] == [runc]
     assert not any(orders.iterdir())
 
@@ -397,11 +393,11 @@ def test_a_sweep_leaves_a_restore_under_way_and_its_stand_in_alone(machine: Mach
     machine.lay_out()
     assert machine.create() == 0
     (machine.orders / OTHER).mkdir()
-    assert sweep(f"{machine.first}:{machine.second}", machine.orders) == frozenset()
+    sweep(f"{machine.first}:{machine.second}", machine.orders)
     assert [p.name for p in machine.orders.iterdir()] == [ID]
     assert is_own(machine.path)
     assert machine.call("start") == 0
-    assert sweep(f"{machine.first}:{machine.second}", machine.orders) == frozenset()
+    sweep(f"{machine.first}:{machine.second}", machine.orders)
     assert not any(machine.orders.iterdir())
     assert not machine.path.exists()
 
@@ -410,6 +406,6 @@ def test_a_sweep_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "orders").mkdir()
     (tmp_path / "precious").mkdir()
     (tmp_path / "orders" / ID).symlink_to(tmp_path / "precious")
-    assert sweep("", tmp_path / "orders") == frozenset()
+    sweep("", tmp_path / "orders")
     assert (tmp_path / "precious").exists()
-    assert sweep("", tmp_path / "nowhere") == frozenset()
+    sweep("", tmp_path / "nowhere")
