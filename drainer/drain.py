@@ -10,6 +10,7 @@ from functools import partial
 from drainer.admission import Admission
 from drainer.budget import UNDO_SECONDS, doubtful, measured, too_late
 from drainer.carriers.base import Carriers
+from drainer.compatibility import require_same_engine
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
@@ -57,6 +58,7 @@ def settle(engine: Engine, host: Host, record: Record, carriers: Carriers) -> tu
     its owner set it. What is still down, or could not be given back, is returned, to be kept in
     the new manifest. So is who was left to Docker but uses something that is down.
     """
+    require_same_engine(record.manifest, engine)
     take_up(record, carriers)
     kept: list[Entry] = []
     for entry in record.manifest.entries:
@@ -281,16 +283,17 @@ class _Worker:
         container = self._engine.inspect(entry.id)
         if not container.paused or container.started_at != entry.started_at:
             raise DrainerError("somebody let it run on during the drain")
-        dead = self._host.kill_frozen(container)
+        if self._host.kill_frozen(container):
+            # That Docker has not seen it yet takes nothing from it: a resume would make it look.
+            self._advance(entry, State.STOPPED)
+            with suppress(DrainerError):
+                self._engine.kill(entry.id)
+            return
         try:
             self._engine.kill(entry.id)
         except EngineTimeoutError:
             # It was sent: from here on the container must not be given back as if it lived.
-            if not dead:
-                self._see_it_down(entry)
-        except DrainerError:
-            if not dead:
-                raise
+            self._see_it_down(entry)
         self._advance(entry, State.STOPPED)
 
     def _see_it_down(self, entry: Entry) -> None:

@@ -75,6 +75,12 @@ class HostIncapableError(DrainerError):
     exit_code = ExitCode.HOST_INCAPABLE
 
 
+class HostIncompatibleError(DrainerError):
+    """The host, or its Docker, is not the one that the manifest was made on."""
+
+    exit_code = ExitCode.HOST_INCOMPATIBLE
+
+
 class NoPermissionError(DrainerError):
     """Root is needed, or a path in use is not safely root's."""
 

@@ -202,6 +202,8 @@ class HostFacts:
     kernel: str
     architecture: str
     cgroup_version: int = 2
+    cpu_features: tuple[str, ...] = ()
+    """Names of the CPU's instruction sets, as in /proc/cpuinfo; empty when they are not known."""
     criu: str = ""
     """CRIU's version such as `4.1.1`; empty when there is none in containerd's PATH."""
     criu_package: str = ""
@@ -239,6 +241,8 @@ class EngineFacts:
     runc: str = ""
     storage: str = ""
     cgroup_driver: str = ""
+    daemon_id: str = ""
+    """What Docker calls itself: another one where its data directory is another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from drainer.addresses import Number, number
 from drainer.admission import Admission
 from drainer.carriers.base import Carrier, Carriers
+from drainer.compatibility import require_same_engine
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.engine.patience import wait_for_engine
@@ -23,7 +24,7 @@ from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import check_files, restore_obstacle
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Address, Container, EngineFacts, HostFacts, Route
+from drainer.model import Container, Route
 from drainer.placeholders import AddressKeeper
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import (
@@ -36,8 +37,8 @@ from drainer.release import (
     take_up,
 )
 from drainer.room import for_restore
-from drainer.rules import refusals
 from drainer.schedule import run_in_order
+from drainer.sentences import changes, first_line, why_cold
 from drainer.store.manifest_file import Record
 
 PASSES = 3
@@ -74,10 +75,11 @@ def resume(
     interrupted, the rest keeps its state for the next resume. What could not be settled, for want
     of an answer from Docker, is tried again; if it stays so, the manifest stays pending.
     `obstacles` says why a route cannot be used, `keeper` sees to the addresses. Raises
-    `EngineError` when Docker does not answer at all; then nothing was changed.
+    `EngineError` when Docker does not answer at all, and `HostIncompatibleError` when it is another
+    Docker; then nothing was changed.
     """
     manifest = record.manifest
-    now, facts = host.facts(), engine.facts()
+    require_same_engine(manifest, engine)
     worker = _Worker(
         engine,
         host,
@@ -86,14 +88,11 @@ def resume(
         deadline,
         options,
         on_change,
-        obstacles={
-            route: obstacles.get(route) or _host_obstacle(manifest.host, now, facts, route)
-            for route in carriers
-        },
+        obstacles=obstacles,
         keeper=keeper,
     )
     take_up(record, carriers)
-    check_files(record, host, now.boot_id, deadline)
+    check_files(record, host, host.boot_id(), deadline)
     known = {e.id: e for e in manifest.entries}
     # Providers first, also where only the number of places decides who waits.
     providers = {
@@ -117,18 +116,6 @@ def _resume_order(entry: Entry) -> tuple[int, list[Number]]:
     """Order by wave, then by address: so the fewest addresses have to be held."""
     known = (number(a.ipv4) for a in entry.addresses)
     return -entry.wave, [found for found in known if found]
-
-
-def _host_obstacle(then: HostFacts, now: HostFacts, engine: EngineFacts, route: Route) -> str:
-    """Say why this host can restore nothing of that drain on a route; empty if it can."""
-    for what, old, new in (
-        ("architecture", then.architecture, now.architecture),
-        ("cgroup version", str(then.cgroup_version), str(now.cgroup_version)),
-    ):
-        if old != new:
-            return f"the host's {what} was {old} at the drain and is {new}"
-    problems = refusals(now, engine, route)
-    return problems[0].sentence if problems else ""
 
 
 class _Worker:
@@ -180,7 +167,7 @@ class _Worker:
             self._act(entry)
         except DrainerError as error:
             self.unsettled.add(container)
-            self._on_change(self._record.update(entry.id, detail=_first_line(error)))
+            self._on_change(self._record.update(entry.id, detail=first_line(error)))
         if not self._record.entry(container).state.ended:
             self.unsettled.add(container)
 
@@ -211,7 +198,7 @@ class _Worker:
             case Step.START_COLD if entry.state is State.RESTORING and self._ended_well(entry):
                 return
             case _:
-                self._start_cold(entry, _why_cold(entry))
+                self._start_cold(entry, why_cold(entry))
 
     def _ended_well(self, entry: Entry) -> bool:
         """Let a restore that an earlier run began end; tell whether that settled it."""
@@ -242,7 +229,7 @@ class _Worker:
             if not self._last:
                 raise
             # What it uses may be gone for good: the manifest does not wait for it for ever.
-            detail = f"Docker could not start it: {_first_line(error)}"
+            detail = f"Docker could not start it: {first_line(error)}"
             self._on_change(self._record.update(entry.id, detail=detail))
             return
         if started:
@@ -263,7 +250,7 @@ class _Worker:
     def _restore(self, entry: Entry) -> None:
         """Restore from the checkpoint if it may and can be, else start cold."""
         self._wait_for_providers(entry)
-        obstacle = self._obstacles[entry.route] or self._own_obstacle(entry)
+        obstacle = self._obstacles.get(entry.route) or self._own_obstacle(entry)
         if obstacle:
             self._start_cold(entry, obstacle)
             return
@@ -281,7 +268,7 @@ class _Worker:
                 self._record.update(entry.id, state=State.STOPPED)
             raise
         except DrainerError as error:
-            why = f"it could not be restored: {_first_line(error)}"
+            why = f"it could not be restored: {first_line(error)}"
         container = self._engine.inspect(entry.id)
         if container.running:
             self._finish(entry, container)
@@ -331,7 +318,7 @@ class _Worker:
         if start_like_docker(self._engine, entry):
             self._end_cold(entry, "it ended right after its restore and was started anew")
         elif restored:
-            self._end(entry, State.RESTORED, "", notes=_changes(entry, container))
+            self._end(entry, State.RESTORED, "", notes=changes(entry, container))
             self._clean(entry)
         else:
             self._carrier(entry).tidy(entry)
@@ -364,7 +351,7 @@ class _Worker:
             raise
         except DrainerError as error:
             put_policy_back(self._engine, entry)
-            refusal = f"{why}; and Docker could not start it: {_first_line(error)}"
+            refusal = f"{why}; and Docker could not start it: {first_line(error)}"
             self._end(entry, State.LEFT, refusal)
         else:
             put_policy_back(self._engine, entry)
@@ -388,29 +375,3 @@ class _Worker:
 
     def _carrier(self, entry: Entry) -> Carrier:
         return self._carriers[entry.route]
-
-
-def _why_cold(entry: Entry) -> str:
-    if entry.state is not State.RESTORING:
-        return entry.detail or "what became of it at the drain is not known"
-    if entry.checkpoint_state is CheckpointState.UNUSABLE:
-        return entry.detail
-    cut = "its restore was cut short"
-    return f"{cut}: {entry.detail}" if entry.detail else cut
-
-
-def _first_line(error: DrainerError) -> str:
-    """Leave out what follows, such as the name of a log that is deleted by then."""
-    return error.message.partition("\n")[0]
-
-
-def _changes(entry: Entry, container: Container) -> tuple[str, ...]:
-    """Say in sentences what is not as it was at the drain."""
-    now: dict[str, Address] = {a.network: a for a in container.addresses}
-    moved = tuple(
-        f"its address on {old.network} was {old.ipv4} and is {now[old.network].ipv4}"
-        for old in entry.addresses
-        if old.network in now and old.ipv4 != now[old.network].ipv4
-    )
-    renamed = (f"it is called {container.name} now",) if container.name != entry.name else ()
-    return renamed + moved

@@ -21,6 +21,7 @@ from drainer.cli.wiring import (
     remove_placeholders,
     require_root,
 )
+from drainer.compatibility import host_obstacles
 from drainer.deadline import Deadline
 from drainer.doctor.record import failed_trials
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
@@ -283,9 +284,10 @@ def bring_back(
     """Resume what a manifest waits for, and say how far it is."""
     engine, host = settings.engine(), settings.host()
     manifest = record.manifest
-    runtime = settings.runtime(host.facts())
+    now = host.facts()
+    runtime = settings.runtime(now)
     carriers = settings.carriers(engine, host, runtime, manifest.engine, deadline)
-    obstacles: dict[Route, str] = {}
+    obstacles = dict(host_obstacles(manifest, now, engine.facts()))
 
     def on_change(entry: Entry) -> None:
         output.progress(entry)
@@ -298,7 +300,9 @@ def bring_back(
                 stack.enter_context(runtime.window())
                 keeper = stack.enter_context(_addresses(engine, runtime, manifest, deadline))
             except StorageError as error:
-                obstacles[Route.RUNTIME] = error.message
+                obstacles.setdefault(Route.RUNTIME, error.message)
+        for route, why in obstacles.items():
+            output.say(f"nothing can be restored on the {route} route: {why}")
         return resume(
             record,
             engine,

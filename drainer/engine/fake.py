@@ -29,6 +29,7 @@ FACTS = EngineFacts(
     runc="1.1.15",
     storage="overlay2",
     cgroup_driver="systemd",
+    daemon_id="00000000-0000-4000-8000-00000000d0ca",
 )
 
 _SIGKILL, _SIGTERM = 137, 143

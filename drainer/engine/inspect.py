@@ -273,6 +273,7 @@ def engine_facts(info: object, version: object) -> EngineFacts:
         runc=components.get("runc", ""),
         storage=about.text("Driver"),
         cgroup_driver=about.text("CgroupDriver"),
+        daemon_id=about.text("ID"),
     )
 
 

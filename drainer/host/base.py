@@ -14,6 +14,9 @@ class Host(Protocol):
     def facts(self) -> HostFacts:
         """Describe kernel and CRIU. Never raises: what cannot be found out is left empty."""
 
+    def boot_id(self) -> str:
+        """Return the kernel's id of this boot; empty when it cannot be read."""
+
     def processes(self, container: Container) -> ProcessFacts:
         """Look at a running container's processes. What vanished meanwhile is left out."""
 

@@ -16,6 +16,7 @@ FACTS = HostFacts(
     boot_id="00000000-0000-4000-8000-000000000001",
     kernel="6.12.48+deb13-amd64",
     architecture="x86_64",
+    cpu_features=("avx2", "pni", "rtm"),
     criu="4.1.1",
     criu_features=("seccomp_filters", "seccomp_suspend"),
     runc="/usr/sbin/runc",
@@ -68,6 +69,10 @@ class FakeHost:
     def facts(self) -> HostFacts:
         """Return `host_facts`."""
         return self.host_facts
+
+    def boot_id(self) -> str:
+        """Return that of `host_facts`."""
+        return self.host_facts.boot_id
 
     def processes(self, container: Container) -> ProcessFacts:
         """Return the container's entry in `process_facts`."""

@@ -9,7 +9,17 @@ from pathlib import Path
 
 from drainer.errors import CheckpointInvalidError, DrainerError
 from drainer.evidence import FileNote
-from drainer.host import cgroups, containerd, criu, criu_log, disks, file_notes, images, systemd
+from drainer.host import (
+    cgroups,
+    containerd,
+    cpu,
+    criu,
+    criu_log,
+    disks,
+    file_notes,
+    images,
+    systemd,
+)
 from drainer.host.proc import control_group, process_facts
 from drainer.host.procfs import Proc
 from drainer.host.run import Runner, run
@@ -42,10 +52,11 @@ class LinuxHost:
         found = criu.probe(search_path, self._run)
         runc, place = stand_in.find(search_path)
         return HostFacts(
-            boot_id=self._proc.text("sys/kernel/random/boot_id").strip(),
+            boot_id=self.boot_id(),
             kernel=self._proc.text("sys/kernel/osrelease").strip(),
             architecture=platform.machine(),
             cgroup_version=2 if _CGROUP2_MARK.exists() else 1,
+            cpu_features=cpu.features(self._proc.text("cpuinfo")),
             criu=found.version,
             criu_package=found.package,
             criu_problem=found.problem,
@@ -54,6 +65,10 @@ class LinuxHost:
             runc=runc,
             stand_in=place,
         )
+
+    def boot_id(self) -> str:
+        """Ask the kernel."""
+        return self._proc.text("sys/kernel/random/boot_id").strip()
 
     def processes(self, container: Container) -> ProcessFacts:
         """Look at a running container's processes."""

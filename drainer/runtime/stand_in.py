@@ -150,6 +150,9 @@ def _put(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
             os.fchmod(descriptor, 0o755)
+            file.flush()
+            # After a power cut an empty file of that name would be the host's runc.
+            os.fsync(descriptor)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -34,8 +34,12 @@ def test_a_drained_container_is_down_with_its_policy_held_and_recorded(
     assert world.file.read() == manifest
 
 
-def test_each_state_is_on_disk_before_its_act_begins(world: World) -> None:
+@pytest.mark.parametrize(("sees_groups", "killed"), [(True, State.STOPPED), (False, State.DUMPED)])
+def test_each_state_is_on_disk_before_its_act_begins(
+    world: World, sees_groups: bool, killed: State
+) -> None:
     world.add("web", "always")
+    world.host.sees_groups = sees_groups
     on_disk: dict[str, State] = {}
 
     def look(call: str) -> None:
@@ -50,7 +54,7 @@ def test_each_state_is_on_disk_before_its_act_begins(world: World) -> None:
         "set_restart_policy": State.HELD,
         "pause": State.DUMPING,
         "create_checkpoint": State.DUMPING,
-        "kill": State.DUMPED,
+        "kill": killed,
     }
 
 

@@ -10,6 +10,7 @@ from drainer.carriers.base import Carriers
 from drainer.carriers.engine import EngineCarrier
 from drainer.carriers.runtime import RuntimeCarrier
 from drainer.cli.wiring import remove_placeholders
+from drainer.compatibility import host_obstacles
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, settle
 from drainer.engine.fake import Call, FakeEngine
@@ -209,7 +210,8 @@ class World:
                     deadline,
                     ResumeOptions(parallel=self.parallel, container_timeout=0.0),
                     self.seen.append,
-                    keeper=keeper,
+                    host_obstacles(manifest, self.host.facts(), self.engine.facts()),
+                    keeper,
                 )
             finally:
                 keeper.finish()

@@ -337,6 +337,7 @@ def test_facts_of_a_daemon() -> None:
         containerd="1.7.24~ds1",
         runc="1.1.15+ds1",
         storage="overlay2",
+        daemon_id="x",
         cgroup_driver="systemd",
     )
 

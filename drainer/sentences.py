@@ -1,0 +1,32 @@
+"""What a resume says of a container, in sentences for people. Pure."""
+
+from drainer.errors import DrainerError
+from drainer.manifest import CheckpointState, Entry, State
+from drainer.model import Address, Container
+
+
+def why_cold(entry: Entry) -> str:
+    """Say why a container is started from the beginning that is so by the manifest alone."""
+    if entry.state is not State.RESTORING:
+        return entry.detail or "what became of it at the drain is not known"
+    if entry.checkpoint_state is CheckpointState.UNUSABLE:
+        return entry.detail
+    cut = "its restore was cut short"
+    return f"{cut}: {entry.detail}" if entry.detail else cut
+
+
+def first_line(error: DrainerError) -> str:
+    """Leave out what follows, such as the name of a log that is deleted by then."""
+    return error.message.partition("\n")[0]
+
+
+def changes(entry: Entry, container: Container) -> tuple[str, ...]:
+    """Say in sentences what is not as it was at the drain."""
+    now: dict[str, Address] = {a.network: a for a in container.addresses}
+    moved = tuple(
+        f"its address on {old.network} was {old.ipv4} and is {now[old.network].ipv4}"
+        for old in entry.addresses
+        if old.network in now and old.ipv4 != now[old.network].ipv4
+    )
+    renamed = (f"it is called {container.name} now",) if container.name != entry.name else ()
+    return renamed + moved
