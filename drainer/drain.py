@@ -49,6 +49,8 @@ class DrainOptions:
     parallel: int = 2
     container_timeout: float = 300.0
     """Seconds that one checkpoint may take."""
+    stop_failed: bool = False
+    """Whether to stop a container in order that could not be checkpointed."""
 
 
 def settle(engine: Engine, host: Host, record: Record, carriers: Carriers) -> tuple[Entry, ...]:
@@ -314,9 +316,24 @@ class _Worker:
             self._on_change(self._record.update(entry.id, detail=why))
             return
         unsure = isinstance(error, EngineTimeoutError)
-        self._on_change(
-            release(self._engine, self._record, self._carriers, entry, why, unsure=unsure)
-        )
+        left = release(self._engine, self._record, self._carriers, entry, why, unsure=unsure)
+        self._on_change(left)
+        if self._options.stop_failed and left.state is State.LEFT and entry.state is not State.HELD:
+            self._stop_in_order(left)
+
+    def _stop_in_order(self, entry: Entry) -> None:
+        """Take down what could not be checkpointed; without a checkpoint a resume starts it cold.
+
+        Written first: if it then still runs, a resume gives it back.
+        """
+        self._advance(entry, State.STOPPED)
+        limit = self._deadline.limit(self._options.container_timeout, keep=UNDO_SECONDS)
+        try:
+            self._engine.set_restart_policy(entry.id, HELD)
+            self._engine.stop_in_order(entry.id, limit)
+        except DrainerError as error:
+            why = f"{entry.detail}; and it was not seen to stop: {error.message}"
+            self._record.update(entry.id, detail=why)
 
     def _runs(self, entry: Entry) -> bool:
         try:
@@ -332,4 +349,5 @@ class _UnclearError(EngineError):
 def outcome_counts(manifest: Manifest) -> tuple[int, int]:
     """Return how many containers were to be carried, and how many are down with a checkpoint."""
     eligible = [e for e in manifest.entries if not e.skip_reason]
-    return len(eligible), sum(1 for e in eligible if e.state is State.STOPPED)
+    carried = (CheckpointState.COMPLETE, State.STOPPED)
+    return len(eligible), sum((e.checkpoint_state, e.state) == carried for e in eligible)

@@ -56,6 +56,8 @@ class ResumeOptions:
     """Seconds that one restore may take."""
     engine_wait: float = 0.0
     """Seconds to wait, between two passes, for a Docker that has gone away."""
+    leave_failed: bool = False
+    """Whether to leave a container down whose memory is lost, instead of starting it cold."""
 
 
 def resume(
@@ -340,10 +342,15 @@ class _Worker:
         `restoring` is written first: from here on a second resume must not restore it.
         """
         unusable = CheckpointState.UNUSABLE
+        leave = self._options.leave_failed and entry.checkpoint_state is not CheckpointState.NONE
         entry = self._record.update(
             entry.id, state=State.RESTORING, detail=why, checkpoint_state=unusable
         )
         self._carrier(entry).tidy(entry)
+        if leave:
+            put_policy_back(self._engine, entry)
+            self._end(entry, State.LEFT, f"{why}; left down, as was asked for")
+            return
         try:
             with self._turn(entry):
                 self._start(entry)

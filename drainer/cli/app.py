@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,17 @@ import typer
 from drainer import __version__
 from drainer.addresses import dealt
 from drainer.cli import output
+from drainer.cli.options import (
+    Budget,
+    ContainerTimeout,
+    DumpFallback,
+    Json,
+    OnDumpFailure,
+    OnRestoreFailure,
+    Parallel,
+    RestoreFallback,
+    RouteChoice,
+)
 from drainer.cli.wiring import (
     Settings,
     extension,
@@ -50,29 +60,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-Parallel = Annotated[
-    int,
-    typer.Option(min=0, max=64, help="Containers worked on at once; 0: one per CPU, at least 2."),
-]
-Budget = Annotated[
-    float | None,
-    typer.Option(min=1, help="Seconds for the whole run; after them nothing is begun."),
-]
-ContainerTimeout = Annotated[float, typer.Option(min=1, help="Seconds for one container.")]
-
 LOCK_WAIT = 300.0
 """Seconds that a unit waits for another drainer; a person is told at once."""
 ENGINE_WAIT = 180.0
 """Seconds that the boot waits for Docker to answer, and that a resume waits for it to come back."""
-
-
-class RouteChoice(StrEnum):
-    """What `--route` may be."""
-
-    AUTO = "auto"
-    ENGINE = "engine"
-    RUNTIME = "runtime"
 
 
 def _cpus() -> int:
@@ -160,6 +151,7 @@ def drain_command(
     parallel: Parallel = 0,
     budget: Budget = None,
     container_timeout: ContainerTimeout = 300.0,
+    on_dump_failure: OnDumpFailure = DumpFallback.LEAVE,
     at_shutdown: Annotated[
         bool,
         typer.Option(help="Do nothing unless the host is really going down; for the unit."),
@@ -177,7 +169,10 @@ def drain_command(
     state = settings.state()
     with lock(state, "drain", wait=LOCK_WAIT if at_shutdown else 0), interruptible(deadline):
         options = DrainOptions(
-            "shutdown" if at_shutdown else "manual", parallel or _cpus(), container_timeout
+            "shutdown" if at_shutdown else "manual",
+            parallel or _cpus(),
+            container_timeout,
+            stop_failed=on_dump_failure is DumpFallback.STOP,
         )
         manifest = _drain(settings, ManifestFile(state), deadline, options)
     if as_json:
@@ -247,6 +242,7 @@ def resume_command(
     parallel: Parallel = 0,
     budget: Budget = None,
     container_timeout: ContainerTimeout = 300.0,
+    on_restore_failure: OnRestoreFailure = RestoreFallback.COLD,
     at_boot: Annotated[bool, typer.Option(help="Wait until Docker answers; for the unit.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -268,7 +264,12 @@ def resume_command(
             return
         wait_for_engine(settings.engine(), deadline, ENGINE_WAIT if at_boot else 0)
         output.say(f"resuming drain {manifest.drain_id}")
-        options = ResumeOptions(parallel or _cpus(), container_timeout, ENGINE_WAIT)
+        options = ResumeOptions(
+            parallel or _cpus(),
+            container_timeout,
+            ENGINE_WAIT,
+            leave_failed=on_restore_failure is RestoreFallback.LEAVE,
+        )
         record = Record(file, manifest)
         result = bring_back(settings, record, deadline, options)
     if as_json:

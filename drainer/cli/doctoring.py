@@ -11,7 +11,8 @@ import typer
 
 from drainer.carriers.base import Carriers
 from drainer.cli import doctor_output, output
-from drainer.cli.app import Json, RouteChoice, bring_back, carry_out
+from drainer.cli.app import bring_back, carry_out
+from drainer.cli.options import Json, RouteChoice
 from drainer.cli.wiring import (
     Settings,
     interrupted_code,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from drainer.cli import output
-from drainer.cli.app import Json
+from drainer.cli.options import Json
 from drainer.cli.wiring import Settings, require_root
 from drainer.daemon_json import enable_experimental
 from drainer.errors import ConfigInvalidError

@@ -36,6 +36,13 @@ class Engine(Protocol):
     def kill(self, container: str) -> None:
         """Send SIGKILL, also to a paused container, and wait until Docker sees it down."""
 
+    def stop_in_order(self, container: str, timeout: float) -> None:
+        """Do what `docker stop` does, with the container's own signal and grace.
+
+        Its restart policy does not bring it back until Docker starts anew. No error when it is
+        down.
+        """
+
     def create_checkpoint(self, container: str, name: str, timeout: float) -> None:
         """Checkpoint a running or paused container and leave it as it is.
 

@@ -1,6 +1,5 @@
 """The real engine: Docker's API over its socket."""
 
-import json
 import math
 import re
 import threading
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from drainer.engine import answer, inspect
+from drainer.engine.docker_addresses import AddressCalls
 from drainer.engine.docker_trials import TrialCalls
 from drainer.errors import (
     ContainerGoneError,
@@ -21,12 +21,8 @@ from drainer.errors import (
     NoPermissionError,
 )
 from drainer.model import (
-    LABEL_PLACEHOLDER,
-    PLACEHOLDER_PREFIX,
     Container,
-    Endpoint,
     EngineFacts,
-    Pool,
     RestartPolicy,
 )
 
@@ -45,7 +41,7 @@ _HINT_DOWN = "see: systemctl status docker; journalctl -u docker"
 _HINT_EXPERIMENTAL = 'set "experimental": true in /etc/docker/daemon.json and restart Docker'
 
 
-class DockerEngine(TrialCalls):
+class DockerEngine(AddressCalls, TrialCalls):
     """`drainer.engine.base.Engine` on a Docker daemon.
 
     The Docker SDK provides the transport and the API version; it knows no checkpoints, and so
@@ -140,6 +136,10 @@ class DockerEngine(TrialCalls):
                 )
             time.sleep(_POLL_SECONDS)
 
+    def stop_in_order(self, container: str, timeout: float) -> None:
+        """Tell a container to stop, kill it after its own grace; no error when it is down."""
+        self._post(container, "stop", timeout=timeout)
+
     def create_checkpoint(self, container: str, name: str, timeout: float) -> None:
         """Checkpoint a running or paused container and leave it as it is.
 
@@ -173,26 +173,6 @@ class DockerEngine(TrialCalls):
         params = {"checkpoint": _checkpoint(checkpoint)} if checkpoint else {}
         self._post(container, "start", params=params, timeout=timeout)
 
-    def network(self, name: str) -> Mapping[str, Endpoint]:
-        """Return what is allotted on a network, by container id."""
-        return inspect.endpoints(self._get(f"/networks/{quote(name, safe='')}"))
-
-    def pools(self, name: str) -> tuple[Pool, ...]:
-        """Return from where Docker chooses the addresses of a network, in Docker's order."""
-        return inspect.pools(self._get(f"/networks/{quote(name, safe='')}"))
-
-    def create_placeholder(self, image: str, network: str, name: str) -> str:
-        """Create a container that only holds addresses of one network; return its id.
-
-        Docker never pulls an image here.
-        """
-        body = _placeholder(image, network)
-        return inspect.new_id(
-            answer.json_of(
-                self._call("POST", "/containers/create", params={"name": name}, body=body)
-            )
-        )
-
     def remove(self, container: str) -> None:
         """Kill and remove a container and its anonymous volumes; no error when it is gone."""
         with suppress(ContainerGoneError):
@@ -202,12 +182,6 @@ class DockerEngine(TrialCalls):
                 container=container,
                 params={"force": "true", "v": "true"},
             )
-
-    def placeholders(self) -> tuple[str, ...]:
-        """List the ids of all placeholders, running or not."""
-        filters = json.dumps({"label": [LABEL_PLACEHOLDER], "name": [f"^/{PLACEHOLDER_PREFIX}"]})
-        response = self._call("GET", "/containers/json", params={"all": "true", "filters": filters})
-        return inspect.container_ids(answer.json_of(response))
 
     def _is_running(self, container: str) -> bool:
         try:
@@ -366,29 +340,6 @@ def _path(container: str, *rest: str) -> str:
     if not _NAME.fullmatch(name):
         raise ContainerGoneError(f"No such container: {container}")
     return "/".join(("/containers", name, *rest))
-
-
-def _placeholder(image: str, network: str) -> dict[str, object]:
-    """Return the body that creates a placeholder: whatever an image may bring is overruled.
-
-    Its user may be missing in it, its health check would be run, and it may have no command.
-    """
-    return {
-        "Image": image,
-        "Entrypoint": [],
-        "Cmd": ["placeholder"],
-        "User": "0:0",
-        "WorkingDir": "/",
-        "Healthcheck": {"Test": ["NONE"]},
-        "Labels": {LABEL_PLACEHOLDER: "true"},
-        "HostConfig": {
-            "NetworkMode": network,
-            "LogConfig": {"Type": "none"},
-            "RestartPolicy": {"Name": "no"},
-            # The daemon's default may be another one, which has no stand-in.
-            "Runtime": "runc",
-        },
-    }
 
 
 def _checkpoint(name: str) -> str:

@@ -1,19 +1,26 @@
 """What tests see and do of the fake engine's checkpoints, as nobody can with Docker's."""
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 
 from drainer.engine.fake_daemon import FakeCheckpoint, FakeDaemon
 from drainer.errors import DrainerError
 
 
-class FakeCheckpoints:
+class FakeCheckpoints(ABC):
     """A part of `FakeEngine`. A checkpoint is Docker's or, of the same name, one of runc's."""
 
     _daemon: FakeDaemon
     _lock: threading.RLock
     deaf: bool = False
     """While true, Docker does not learn that a container was killed past it."""
+
+    @abstractmethod
+    def _call(
+        self, method: str, container: str = "", argument: str = "", *, docker: bool = True
+    ) -> AbstractContextManager[None]: ...
 
     def kill_frozen(self, container: str) -> bool:
         """Kill a paused container with all its processes at once, past Docker."""
@@ -33,6 +40,16 @@ class FakeCheckpoints:
         with self._lock:
             box = self._daemon.find(container)
             return box.container.running and not box.ghost
+
+    def stop_in_order(self, container: str, timeout: float) -> None:  # noqa: ARG002 - takes none
+        """Stop a container as its owner would."""
+        with self._call("stop_in_order", container):
+            box = self._daemon.find(container)
+            box.require_task()
+            if box.container.running:
+                box.stopped_by_hand = True
+                self._daemon.run(box)
+                self._daemon.die(box, 143)
 
     @property
     def disk(self) -> int | None:

@@ -365,3 +365,13 @@ def test_a_trial_needs_no_registry_and_leaves_nothing(harness: Harness) -> None:
     engine.remove_image(image)
     assert container not in engine.trials()
     assert image not in engine.trial_images()
+
+
+def test_a_stop_in_order_lasts_until_the_next_start_of_docker(harness: Harness) -> None:
+    container = harness.create()
+    harness.engine.set_restart_policy(container, RestartPolicy("always"))
+    harness.engine.stop_in_order(container, harness.patience)
+    assert not harness.engine.inspect(container).running
+    harness.engine.stop_in_order(container, harness.patience)
+    harness.engine.start(container, harness.patience)
+    assert harness.engine.inspect(container).running

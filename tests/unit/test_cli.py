@@ -339,3 +339,20 @@ def test_a_plan_without_priorities_and_with_unknown_disks_says_nothing_of_them(
     assert drainer("plan") == ExitCode.OK
     assert "PRIORITY" not in drainer.out
     assert "Room" not in drainer.out
+
+
+def test_what_becomes_of_failures_is_the_callers_choice(
+    drainer: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web = drainer.world.add("web", "always")
+    drainer.world.engine.script("create_checkpoint", error=EngineError("no"))
+    monkeypatch.setenv("DRAINER_ON_DUMP_FAILURE", "stop")
+    assert drainer("drain") == ExitCode.NOTHING_CARRIED
+    assert not drainer.world.now("web").running
+    assert drainer("resume") == ExitCode.OK
+    assert drainer("drain", "--on-dump-failure", "leave") == ExitCode.OK
+    name = drainer.world.file.read().entries[0].checkpoint
+    drainer.world.engine.damage_checkpoint(web.id, name)
+    assert drainer("resume", "--on-restore-failure", "leave") == ExitCode.NOTHING_CARRIED
+    assert not drainer.world.now("web").running
+    assert drainer("resume", "--on-restore-failure", "nonsense") == ExitCode.USAGE

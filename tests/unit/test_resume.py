@@ -341,6 +341,27 @@ def test_all_may_be_removed_from_the_same_docker(world: World) -> None:
     assert entry_of(world.resume(), "gone").state is State.GONE
 
 
+def test_what_cannot_be_restored_may_be_left_down(world: World) -> None:
+    web = world.add("web", "always")
+    world.leave_failed = True
+    world.drain()
+    world.engine.damage_checkpoint(web.id, entry_of(world.file.read(), "web").checkpoint)
+    entry = entry_of(world.resume(), "web")
+    assert (entry.state, entry.checkpoint_state) == (State.LEFT, CheckpointState.UNUSABLE)
+    assert entry.detail.endswith("left down, as was asked for")
+    assert not world.now("web").running
+    assert world.now("web").restart_policy.name == "always"
+
+
+def test_what_never_had_a_checkpoint_is_started_all_the_same(world: World) -> None:
+    world.add("web", "always")
+    world.leave_failed = world.stop_failed = True
+    world.engine.script("create_checkpoint", error=EngineError("criu failed"))
+    world.drain()
+    assert entry_of(world.resume(), "web").state is State.STARTED_COLD
+    world.check_promise()
+
+
 def test_a_cold_start_that_docker_refuses_puts_the_policy_back(world: World) -> None:
     world.add("web", "always")
     world.drain()

@@ -76,6 +76,8 @@ class World:
 
     state: Path
     parallel: int = 1
+    stop_failed: bool = False
+    leave_failed: bool = False
     budget: float | None = None
     routes: tuple[Route, ...] = ROUTES
     seen: list[Entry] = field(default_factory=list)
@@ -169,7 +171,7 @@ class World:
             self.carriers(plan.engine, deadline),
             self.file,
             deadline,
-            DrainOptions(parallel=self.parallel),
+            DrainOptions(parallel=self.parallel, stop_failed=self.stop_failed),
             on_change or self.seen.append,
             kept,
         )
@@ -208,7 +210,11 @@ class World:
                     self.host,
                     self.carriers(manifest.engine, deadline),
                     deadline,
-                    ResumeOptions(parallel=self.parallel, container_timeout=0.0),
+                    ResumeOptions(
+                        parallel=self.parallel,
+                        container_timeout=0.0,
+                        leave_failed=self.leave_failed,
+                    ),
                     self.seen.append,
                     host_obstacles(manifest, self.host.facts(), self.engine.facts()),
                     keeper,

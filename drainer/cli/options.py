@@ -1,0 +1,54 @@
+"""Options that several commands share, and what they may be."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class RouteChoice(StrEnum):
+    """What `--route` may be."""
+
+    AUTO = "auto"
+    ENGINE = "engine"
+    RUNTIME = "runtime"
+
+
+class DumpFallback(StrEnum):
+    """What `--on-dump-failure` may be."""
+
+    LEAVE = "leave"
+    STOP = "stop"
+
+
+class RestoreFallback(StrEnum):
+    """What `--on-restore-failure` may be."""
+
+    COLD = "cold"
+    LEAVE = "leave"
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Parallel = Annotated[
+    int,
+    typer.Option(min=0, max=64, help="Containers worked on at once; 0: one per CPU, at least 2."),
+]
+Budget = Annotated[
+    float | None,
+    typer.Option(min=1, help="Seconds for the whole run; after them nothing is begun."),
+]
+ContainerTimeout = Annotated[float, typer.Option(min=1, help="Seconds for one container.")]
+OnDumpFailure = Annotated[
+    DumpFallback,
+    typer.Option(
+        help="What cannot be checkpointed is left running, or stopped in order.",
+        envvar="DRAINER_ON_DUMP_FAILURE",
+    ),
+]
+OnRestoreFailure = Annotated[
+    RestoreFallback,
+    typer.Option(
+        help="What cannot be restored is started from the beginning, or left down.",
+        envvar="DRAINER_ON_RESTORE_FAILURE",
+    ),
+]

@@ -1,0 +1,82 @@
+"""The calls to Docker that keeping addresses needs: networks and placeholders."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from drainer.engine import answer, inspect
+from drainer.model import LABEL_PLACEHOLDER, PLACEHOLDER_PREFIX, Endpoint, Pool
+
+if TYPE_CHECKING:
+    from requests import Response
+
+
+class AddressCalls(ABC):
+    """A part of `drainer.engine.base.Engine`, over the requests of `DockerEngine`."""
+
+    @abstractmethod
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        container: str = "",
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+        archive: bytes | None = None,
+        timeout: float | None = None,
+        accept: int = 0,
+    ) -> "Response": ...
+
+    def network(self, name: str) -> Mapping[str, Endpoint]:
+        """Return what is allotted on a network, by container id."""
+        return inspect.endpoints(
+            answer.json_of(self._call("GET", f"/networks/{quote(name, safe='')}"))
+        )
+
+    def pools(self, name: str) -> tuple[Pool, ...]:
+        """Return from where Docker chooses the addresses of a network, in Docker's order."""
+        return inspect.pools(answer.json_of(self._call("GET", f"/networks/{quote(name, safe='')}")))
+
+    def create_placeholder(self, image: str, network: str, name: str) -> str:
+        """Create a container that only holds addresses of one network; return its id.
+
+        Docker never pulls an image here.
+        """
+        body = _placeholder(image, network)
+        return inspect.new_id(
+            answer.json_of(
+                self._call("POST", "/containers/create", params={"name": name}, body=body)
+            )
+        )
+
+    def placeholders(self) -> tuple[str, ...]:
+        """List the ids of all placeholders, running or not."""
+        filters = json.dumps({"label": [LABEL_PLACEHOLDER], "name": [f"^/{PLACEHOLDER_PREFIX}"]})
+        response = self._call("GET", "/containers/json", params={"all": "true", "filters": filters})
+        return inspect.container_ids(answer.json_of(response))
+
+
+def _placeholder(image: str, network: str) -> dict[str, object]:
+    """Return the body that creates a placeholder: whatever an image may bring is overruled.
+
+    Its user may be missing in it, its health check would be run, and it may have no command.
+    """
+    return {
+        "Image": image,
+        "Entrypoint": [],
+        "Cmd": ["placeholder"],
+        "User": "0:0",
+        "WorkingDir": "/",
+        "Healthcheck": {"Test": ["NONE"]},
+        "Labels": {LABEL_PLACEHOLDER: "true"},
+        "HostConfig": {
+            "NetworkMode": network,
+            "LogConfig": {"Type": "none"},
+            "RestartPolicy": {"Name": "no"},
+            # The daemon's default may be another one, which has no stand-in.
+            "Runtime": "runc",
+        },
+    }
