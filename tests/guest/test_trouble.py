@@ -173,15 +173,6 @@ def test_a_daemon_killed_in_mid_restore_costs_at_most_that_restore(host: Host, d
 
 
 @NEWEST
-def test_a_power_cut_in_mid_restore_leaves_no_stand_in(host: Host) -> None:
-    in_mid_restore(host)
-    host.run("test -x /usr/local/sbin/runc")
-    host.power_cut()
-    assert "restored" in all_is_well(host).values()
-    assert host.output("docker run --rm lab/busybox echo hello", 120) == "hello"
-
-
-@NEWEST
 def test_runc_costs_little_more_while_the_stand_in_is_there(host: Host) -> None:
     script = """
 import pathlib, subprocess, time

@@ -23,7 +23,7 @@ from tests.lab.host import Host, Image, start
 from tests.lab.install import with_drainer
 from tests.lab.recipe import RECIPES
 from tests.lab.say import say
-from tests.lab.verdict import Findings, Shown, judge
+from tests.lab.verdict import Findings, Shown, Told, judge
 from tests.lab.workloads import numbers, start_all
 
 CHECKOUT = Path(__file__).parents[2]
@@ -82,13 +82,15 @@ def look(host: Host) -> dict[str, Shown]:
     time.sleep(2)
     lines = host.output(
         "docker inspect -f '{{.Name}} {{.State.Running}} {{.State.Paused}}"
-        " {{.HostConfig.RestartPolicy.Name}}' " + " ".join(names) + " || true"
+        " {{.HostConfig.RestartPolicy.Name}} {{.State.StartedAt}}' " + " ".join(names) + " || true"
     ).splitlines()
     seen = {}
-    for name, running, paused, policy in (line.removeprefix("/").split() for line in lines):
+    for name, running, paused, policy, started in (
+        line.removeprefix("/").split() for line in lines
+    ):
         log = _log(host, name)
         advances = len(log) > len(first[name])
-        seen[name] = Shown(running == "true", paused == "true", policy, log, advances)
+        seen[name] = Shown(running == "true", paused == "true", policy, log, advances, started)
     return seen
 
 
@@ -118,8 +120,11 @@ def play(host: Host, this: Round, seconds: dict[str, float]) -> tuple[Findings, 
     status = json.loads(host.output("drainer status --json", 120))
     ids = set(host.output("docker ps -aq --no-trunc").split())
     touched = (e for e in status["manifest"]["entries"] if e["id"] in ids and "held" in e["times"])
-    states = {e["name"]: str(e["state"]) for e in touched}
-    return judge(before, look(host), states, tuple(host.output(DEBRIS).splitlines())), in_time
+    told = {
+        e["name"]: Told(e["state"], e["started_at"], e["times"].get("restored", ""))
+        for e in touched
+    }
+    return judge(before, look(host), told, tuple(host.output(DEBRIS).splitlines())), in_time
 
 
 def _recover(host: Host, fault: Fault, end: str) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_MILLISECONDS = len("2026-01-01T00:00:00.000")
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -15,6 +17,19 @@ class Shown:
     """The numbers it has printed, all of them since it was created."""
     advances: bool = True
     """Whether it printed more within a few seconds."""
+    started: str = ""
+    """Docker's `StartedAt`."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the manifest tells of a container that drainer has laid its hands on."""
+
+    state: str
+    started: str = ""
+    """Docker's `StartedAt` at that moment."""
+    restored: str = ""
+    """When it was restored, if it was."""
 
 
 @dataclass(frozen=True)
@@ -52,14 +67,13 @@ def runs(log: tuple[int, ...]) -> list[tuple[int, ...]]:
 def judge(
     before: Mapping[str, Shown],
     after: Mapping[str, Shown],
-    states: Mapping[str, str],
+    told: Mapping[str, Told],
     debris: tuple[str, ...],
 ) -> Findings:
     """Compare two looks at the same containers.
 
-    `states` are those of the manifest, by name, of what drainer has laid its hands on. What becomes
-    of the others is Docker's: it does not start one again that is `unless-stopped` and ran while
-    dockerd was killed.
+    `told` is by name. What becomes of the others is Docker's: it does not start one again that is
+    `unless-stopped` and ran while dockerd was killed.
     """
     gone = Shown(running=False, paused=False, policy="", log=())
     now = {name: after.get(name, gone) for name in before}
@@ -68,12 +82,23 @@ def judge(
     return Findings(
         kept=len(before) - len(anew),
         cold=len(anew),
-        lost=tuple(n for n, s in now.items() if s.paused or (n in states and _is_down(s))),
+        lost=tuple(n for n, s in now.items() if s.paused or (n in told and _is_down(s))),
         twice=tuple(n for n in before if any(map(_goes_back, starts[n]))),
         policies=tuple(n for n, s in now.items() if s.policy != before[n].policy),
-        misreported=tuple(n for n in anew if states.get(n) == "restored"),
+        misreported=tuple(
+            n
+            for n in anew
+            if n in told
+            and told[n].state == "restored"
+            and not _restarted(before[n], now[n], told[n])
+        ),
         debris=debris,
     )
+
+
+def _restarted(before: Shown, now: Shown, told: Told) -> bool:
+    """Tell whether Docker has restarted it before drainer's hands were on it, or after that."""
+    return told.started != before.started or now.started[:_MILLISECONDS] > told.restored
 
 
 def _is_down(shown: Shown) -> bool:
