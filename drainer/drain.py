@@ -287,9 +287,11 @@ class _Worker:
             raise DrainerError("somebody let it run on during the drain")
         if self._host.kill_frozen(container):
             # That Docker has not seen it yet takes nothing from it: a resume would make it look.
-            self._advance(entry, State.STOPPED)
-            with suppress(DrainerError):
-                self._engine.kill(entry.id)
+            try:
+                self._advance(entry, State.STOPPED)
+            finally:
+                with suppress(DrainerError):
+                    self._engine.kill(entry.id)
             return
         try:
             self._engine.kill(entry.id)
@@ -318,7 +320,8 @@ class _Worker:
         unsure = isinstance(error, EngineTimeoutError)
         left = release(self._engine, self._record, self._carriers, entry, why, unsure=unsure)
         self._on_change(left)
-        if self._options.stop_failed and left.state is State.LEFT and entry.state is not State.HELD:
+        begun = entry.state in {State.DUMPING, State.DUMPED}
+        if self._options.stop_failed and begun and left.state is State.LEFT:
             self._stop_in_order(left)
 
     def _stop_in_order(self, entry: Entry) -> None:
@@ -326,9 +329,10 @@ class _Worker:
 
         Written first: if it then still runs, a resume gives it back.
         """
-        self._advance(entry, State.STOPPED)
         limit = self._deadline.limit(self._options.container_timeout, keep=UNDO_SECONDS)
         try:
+            now = self._engine.inspect(entry.id)
+            self._advance(entry, State.STOPPED, started_at=now.started_at)
             self._engine.set_restart_policy(entry.id, HELD)
             self._engine.stop_in_order(entry.id, limit)
         except DrainerError as error:

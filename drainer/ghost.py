@@ -4,7 +4,7 @@ import time
 
 from drainer.engine.base import Engine
 from drainer.host.base import Host
-from drainer.manifest import Entry
+from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container
 
 PATIENCE = 3.0
@@ -20,15 +20,25 @@ def look(engine: Engine, host: Host, entry: Entry) -> Container:
     notice (moby daemon/kill.go killWithSignal). Raises as `Engine.inspect` and `Engine.kill` do.
     """
     container = engine.inspect(entry.id)
-    if entry.state.ended or not _is_ghost(host, container):
+    if not _is_ghost(host, entry, container):
         return container
     time.sleep(PATIENCE)
     again = engine.inspect(entry.id)
-    if again.pid == container.pid and _is_ghost(host, again):
+    if again.pid == container.pid and _is_ghost(host, entry, again):
         engine.kill(entry.id)
         again = engine.inspect(entry.id)
     return again
 
 
-def _is_ghost(host: Host, container: Container) -> bool:
-    return container.running and not container.restarting and not host.lives(container)
+def _is_ghost(host: Host, entry: Entry, container: Container) -> bool:
+    """Tell whether it only looks as if it ran: its end was missed, or is still being waited for.
+
+    A `stopped` one was killed while it was frozen. What is still frozen then has a SIGKILL pending.
+    """
+    if entry.state.ended or entry.state is State.PLANNED:
+        return False
+    if not container.running or container.restarting:
+        return False
+    killed = entry.state is State.STOPPED and entry.checkpoint_state is CheckpointState.COMPLETE
+    same = container.started_at == entry.started_at
+    return (killed and same and container.paused) or not host.lives(container)

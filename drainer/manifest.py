@@ -22,7 +22,7 @@ class State(StrEnum):
     STOPPED = "stopped"
     """It is down and waits for resume."""
     RESTORING = "restoring"
-    """Docker was, or is about to be, asked to restore it. Never asked twice."""
+    """Docker was, or is about to be, asked to restore it, or to start it cold."""
     RESTORED = "restored"
     """It runs from its checkpoint, and that was proved."""
     STARTED_COLD = "started-cold"
@@ -79,6 +79,8 @@ class Entry:
     """SHA-256 of what was noted of the checkpoint; empty when an older drainer made it."""
     files_checked: str = ""
     """The boot id in which a resume compared its files, before it restored anything."""
+    attempts: int = 0
+    """How often its restore was asked for."""
     times: dict[str, str] = field(default_factory=dict)
     """When each state was entered, by the state's name."""
     skip_reason: str = ""

@@ -15,6 +15,9 @@ from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container
 from drainer.store.manifest_file import Record
 
+RESTORE_ATTEMPTS = 3
+"""How often a restore is asked for, in this resume and in later ones, if nothing of it has run."""
+
 START_TIMEOUT = 120.0
 """Seconds that a cold start may take."""
 
@@ -41,9 +44,12 @@ def start_like_docker(engine: Engine, entry: Entry) -> bool:
 def may_restore_again(carriers: Carriers, entry: Entry) -> bool:
     """Tell whether a restore that was asked for has let nothing run, and may be asked for again.
 
-    An unusable checkpoint says that a cold start was, or is to be, asked for instead.
+    Not for ever, as what hinders it may stay. An unusable checkpoint says that a cold start was, or
+    is to be, asked for instead.
     """
-    usable = entry.checkpoint_state is CheckpointState.COMPLETE
+    usable = (
+        entry.checkpoint_state is CheckpointState.COMPLETE and entry.attempts < RESTORE_ATTEMPTS
+    )
     return entry.state is State.RESTORING and usable and carriers[entry.route].withdraw(entry)
 
 

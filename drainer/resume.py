@@ -150,6 +150,8 @@ class _Worker:
             lambda: host.places(record.manifest.engine, str(record.directory.path)), deadline
         )
         self._last = False
+        self._late: set[str] = set()
+        """Ids whose restore was not ended within its time: it would not be the next time."""
         self.unsettled: set[str] = set()
         """Ids whose end is open: they are to be looked at again."""
 
@@ -209,7 +211,9 @@ class _Worker:
         container = self._engine.inspect(entry.id)
         if container.running:
             self._finish(entry, container)
-        else:
+        elif entry.checkpoint_state is CheckpointState.COMPLETE:
+            # One that is still held, by an engine that was killed meanwhile, gives up.
+            self._carrier(entry).tidy(entry)
             self._ask_again_later(entry, "its restore was cut short")
         return container.running
 
@@ -223,6 +227,8 @@ class _Worker:
             return ""
 
     def _start_like_docker(self, entry: Entry) -> None:
+        if self._options.leave_failed and entry.checkpoint_state is CheckpointState.UNUSABLE:
+            return
         try:
             started = start_like_docker(self._engine, entry)
         except (EngineTimeoutError, EngineUnavailableError):
@@ -256,7 +262,8 @@ class _Worker:
         if obstacle:
             self._start_cold(entry, obstacle)
             return
-        self._on_change(self._record.update(entry.id, state=State.RESTORING))
+        attempts = entry.attempts + 1
+        self._on_change(self._record.update(entry.id, state=State.RESTORING, attempts=attempts))
         why = "Docker reported a start, but it does not run"
         try:
             limit = self._deadline.limit(self._options.container_timeout)
@@ -264,6 +271,7 @@ class _Worker:
                 self._carrier(entry).restore(entry, limit)
         except EngineTimeoutError:
             # Docker goes on with it; a cold start now would only meet the restore.
+            self._late.add(entry.id)
             self._wait_until_running(entry)
         except EngineUnavailableError:
             if may_restore_again(self._carriers, self._record.entry(entry.id)):
@@ -283,7 +291,8 @@ class _Worker:
 
         What hinders it then is the host, which may be busy, or Docker, which may have been killed.
         """
-        if not self._last and may_restore_again(self._carriers, self._record.entry(entry.id)):
+        late = self._last or entry.id in self._late
+        if not late and may_restore_again(self._carriers, self._record.entry(entry.id)):
             self._record.update(entry.id, state=State.STOPPED)
             raise DrainerError(f"{why}; it is asked for again")
 
@@ -296,7 +305,11 @@ class _Worker:
     def _own_obstacle(self, entry: Entry) -> str:
         """Say why a restore should not even be tried; empty if it should."""
         if self._deadline.over:
-            return "the budget of the resume ended before it"
+            why = "the budget of the resume ended before it"
+            if self._options.leave_failed:
+                # There was no failure to be looked at: the next resume restores it.
+                raise DrainerError(why)
+            return why
         images = self._carrier(entry).images(entry)
         return restore_obstacle(
             entry, images, self._record, self._engine, self._host, self._deadline

@@ -356,7 +356,7 @@ def _resume_code(manifest: Manifest, deadline: Deadline) -> ExitCode:
     if deadline.interrupted:
         return interrupted_code(deadline)
     if manifest.pending:
-        output.say("Docker was away for too long: `drainer resume` will see to what is left")
+        output.say("`drainer resume` will see to what is left")
         return ExitCode.HOST_INCAPABLE
     if deadline.over:
         return ExitCode.DEADLINE

@@ -21,7 +21,7 @@ from drainer.host import (
     systemd,
 )
 from drainer.host.proc import control_group, process_facts
-from drainer.host.procfs import Proc
+from drainer.host.procfs import Proc, parse_stat
 from drainer.host.run import Runner, run
 from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
 from drainer.runtime import stand_in
@@ -86,10 +86,19 @@ class LinuxHost:
         """Look for its first process, and whether that pid is another's by now."""
         if not container.pid:
             return True
+        try:
+            (self._proc.root / str(container.pid)).lstat()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
         groups = self._proc.text(container.pid, "cgroup")
-        if groups:
-            return bool(control_group(groups, container.id))
-        return bool(self._proc.text(container.pid, "stat"))
+        if not groups or control_group(groups, container.id):
+            return True
+        # It may have moved itself into another group; its shim names the container.
+        stat = self._proc.text(container.pid, "stat")
+        parent = self._proc.text(parse_stat(stat).parent, "cmdline") if stat else container.id
+        return container.id in parent
 
     def is_restored(self, container: Container) -> bool:
         """Compare time namespaces."""

@@ -159,7 +159,11 @@ class Runc:
 
     def is_unused(self, container: str, place: Place) -> bool:
         """Tell whether no restore from a checkpoint was ever let go, and none is under way."""
-        return place.unused.exists() and not self.is_under_way(container)
+        try:
+            place.unused.lstat()
+        except OSError:
+            return False
+        return not self.is_under_way(container)
 
     def is_held(self, container: str) -> bool:
         """Tell whether a restore under way waits for the engine to ask for the start."""

@@ -157,7 +157,7 @@ def test_a_resume_that_docker_left_alone_is_to_be_run_again(
     gone = EngineUnavailableError("gone")
     engine.script("inspect", run=lambda: setattr(engine, "down", True), error=gone)
     assert drainer("resume") == ExitCode.HOST_INCAPABLE
-    assert "Docker was away" in drainer.err
+    assert "will see to what is left" in drainer.err
     engine.down = False
     assert drainer("resume") == ExitCode.OK
 

@@ -4,7 +4,13 @@ from pathlib import Path
 import pytest
 
 from drainer.drain import new_manifest, outcome_counts
-from drainer.errors import CheckpointInvalidError, DrainerError, EngineError, EngineTimeoutError
+from drainer.errors import (
+    CheckpointInvalidError,
+    DrainerError,
+    EngineError,
+    EngineTimeoutError,
+    StorageError,
+)
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import LABEL_ENABLE, ROUTES, Address, Mount, RestartPolicy, Route
 from drainer.runtime.base import Place
@@ -463,3 +469,42 @@ def test_what_was_not_even_paused_is_not_stopped(world: World) -> None:
     (entry,) = world.drain().entries
     assert entry.state is State.LEFT
     assert world.now("web").running
+
+
+def test_one_that_was_restarted_after_the_plan_is_not_stopped(world: World) -> None:
+    web = world.add("web", "no")
+    world.stop_failed = True
+
+    def restart() -> None:
+        world.engine.exit(web.id)
+        world.engine.start(web.id, 1.0)
+
+    world.engine.script("inspect", run=restart)
+    (entry,) = world.drain().entries
+    assert entry.state is State.LEFT
+    assert world.now("web").running
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_what_was_killed_is_never_given_back_because_a_write_failed(
+    tmp_path: Path, route: Route
+) -> None:
+    world = World(tmp_path / "state", routes=(route,))
+    world.add("web", "no")
+    world.engine.deaf = True
+    write = world.file.directory.write
+
+    def full(name: str, data: bytes, *, reserve: bool = False) -> None:
+        if b"state: stopped" in data:
+            raise StorageError("no space")
+        write(name, data, reserve=reserve)
+
+    world.file.directory.write = full  # type: ignore[method-assign]
+    world.drain()
+    world.file.directory.write = write  # type: ignore[method-assign]
+    world.engine.deaf = False
+    (entry,) = world.file.read().entries
+    assert (entry.state, entry.checkpoint_state) == (State.DUMPED, CheckpointState.COMPLETE)
+    world.reboot()
+    (entry,) = world.resume().entries
+    assert entry.state is State.STARTED_COLD

@@ -13,7 +13,7 @@ from drainer.deadline import Deadline
 from drainer.engine.fake import FakeEngine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError, StorageError
 from drainer.manifest import Entry, Manifest, State
-from drainer.model import ROUTES, ProcessFacts, Route
+from drainer.model import ROUTES, Container, ProcessFacts, Route
 from drainer.storage import FileSystem
 from drainer.store.files import RESERVE_NAME, Os, StateDirectory
 from drainer.store.manifest_file import ManifestFile
@@ -288,7 +288,13 @@ def test_on_a_disk_that_is_full_from_the_kill_on_the_reserve_saves_the_memory(
     add(world, "web")
     disk = Full()
     world.file = ManifestFile(StateDirectory(state, calls=disk))
-    world.engine.script("kill", run=lambda: setattr(disk, "full", True))
+    kill = world.host.kill_frozen
+
+    def fill_and_kill(container: Container) -> bool:
+        disk.full = True
+        return kill(container)
+
+    world.host.kill_frozen = fill_and_kill  # type: ignore[method-assign]
     (entry,) = world.drain().entries
     assert entry.state is State.STOPPED
     assert not (state / RESERVE_NAME).exists()

@@ -8,7 +8,7 @@ from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineUnavailableError
 from drainer.ghost import look
 from drainer.host.fake import FakeHost
-from drainer.manifest import Entry, State
+from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container, RestartPolicy
 
 ENTRY = Entry("a" * 64, "web", "image", State.STOPPED, RestartPolicy("always"))
@@ -86,3 +86,28 @@ def test_a_docker_that_does_not_answer_is_not_waited_for(
     engine.script("kill", error=EngineUnavailableError("away"))
     with pytest.raises(EngineUnavailableError):
         look(engine, host, ENTRY)
+
+
+def test_what_was_not_touched_yet_is_its_owners(engine: FakeEngine, host: FakeHost) -> None:
+    make_ghost(engine)
+    assert look(engine, host, replace(ENTRY, state=State.PLANNED)).running
+    assert kills(engine) == 0
+
+
+@pytest.mark.parametrize(
+    ("state", "kept", "down"),
+    [
+        (State.STOPPED, CheckpointState.COMPLETE, True),
+        (State.STOPPED, CheckpointState.NONE, False),
+        (State.DUMPED, CheckpointState.COMPLETE, False),
+    ],
+)
+def test_what_was_killed_while_frozen_is_killed_for_docker_too(
+    engine: FakeEngine, host: FakeHost, *, state: State, kept: CheckpointState, down: bool
+) -> None:
+    started = engine.inspect(ENTRY.id).started_at
+    entry = replace(ENTRY, state=state, checkpoint_state=kept, started_at=started)
+    assert look(engine, host, entry).running is not down
+    other = replace(entry, started_at="another")
+    assert look(engine, host, other).running is not down
+    assert kills(engine) == down

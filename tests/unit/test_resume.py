@@ -452,6 +452,36 @@ def test_a_restore_that_fails_before_anything_ran_is_asked_for_again(
     by_runtime.check_promise()
 
 
+def test_one_that_never_ends_is_started_cold_and_not_asked_for_again(by_runtime: World) -> None:
+    by_runtime.engine.script("start", error=EngineTimeoutError("not within its time"))
+    assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
+    assert len(by_runtime.runtime.orders) == 1
+    by_runtime.check_promise()
+
+
+def test_over_all_resumes_a_restore_is_asked_for_three_times_at_most(by_runtime: World) -> None:
+    for _ in range(4):
+        die_with_an_order_out(by_runtime)
+        by_runtime.live_again()
+        by_runtime.power_cut()
+        by_runtime.engine.forget_scripts()
+    assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
+    assert len(by_runtime.runtime.orders) == 3
+    by_runtime.check_promise()
+
+
+def test_what_is_left_down_is_not_started_after_what_it_uses(world: World) -> None:
+    net = world.add("net", "always")
+    app = world.add("app", "always", network_mode=f"container:{net.id}")
+    world.leave_failed = True
+    world.drain()
+    world.engine.damage_checkpoint(app.id, entry_of(world.file.read(), "app").checkpoint)
+    # Another pass, for another reason.
+    world.engine.script("inspect", net.id, error=EngineUnavailableError("away"))
+    world.resume()
+    assert not world.now("app").running
+
+
 def test_a_restore_that_fails_after_it_was_let_go_is_not_asked_for_again(
     by_runtime: World,
 ) -> None:

@@ -56,18 +56,21 @@ OWN = "a" * 64
 
 
 @pytest.mark.parametrize(
-    ("groups", "expected"),
+    ("groups", "parent", "expected"),
     [
-        (f"0::/system.slice/docker-{OWN}.scope\n", True),
-        (f"4:memory:/docker/{OWN}\n", True),
-        ("0::/system.slice/ssh.service\n", False),  # another process has its pid by now
-        ("", True),  # not to be told
-        (None, False),
+        (f"0::/system.slice/docker-{OWN}.scope\n", "", True),
+        (f"4:memory:/docker/{OWN}\n", "", True),
+        ("0::/system.slice/ssh.service\n", "/lib/systemd/systemd", False),  # another's pid by now
+        ("0::/elsewhere\n", f"containerd-shim-runc-v2\0-id\0{OWN}", True),  # it has moved itself
+        ("", "", True),  # not to be told
+        (None, "", False),
     ],
 )
 def test_a_process_lives_as_long_as_its_pid_is_its_own(
-    tmp_path: Path, groups: str | None, *, expected: bool
+    tmp_path: Path, groups: str | None, parent: str, *, expected: bool
 ) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1" / "cmdline").write_text(parent)
     if groups is not None:
         (tmp_path / "77").mkdir()
         (tmp_path / "77" / "cgroup").write_text(groups)

@@ -39,6 +39,7 @@ def sample() -> Manifest:
         needs=(B,),
         runtime_root="/run/docker/runtime-runc/moby",
         criu_options=("file-locks", "ghost-limit 1G"),
+        attempts=2,
         checkpoint="drainer-20261124T010203Z",
         checkpoint_state=CheckpointState.COMPLETE,
         size=123_456_789_012,
