@@ -505,6 +505,8 @@ def test_what_was_killed_is_never_given_back_because_a_write_failed(
     world.engine.deaf = False
     (entry,) = world.file.read().entries
     assert (entry.state, entry.checkpoint_state) == (State.DUMPED, CheckpointState.COMPLETE)
+    assert (entry.id, entry.checkpoint) in world.engine.debris()
+    assert not world.now("web").running
     world.reboot()
     (entry,) = world.resume().entries
     assert entry.state is State.STARTED_COLD

@@ -473,11 +473,12 @@ def test_over_all_resumes_a_restore_is_asked_for_three_times_at_most(by_runtime:
 def test_what_is_left_down_is_not_started_after_what_it_uses(world: World) -> None:
     net = world.add("net", "always")
     app = world.add("app", "always", network_mode=f"container:{net.id}")
+    other = world.add("other", "always")
     world.leave_failed = True
     world.drain()
     world.engine.damage_checkpoint(app.id, entry_of(world.file.read(), "app").checkpoint)
-    # Another pass, for another reason.
-    world.engine.script("inspect", net.id, error=EngineUnavailableError("away"))
+    # Another pass, for another's sake.
+    world.engine.script("inspect", other.id, error=EngineUnavailableError("away"))
     world.resume()
     assert not world.now("app").running
 
