@@ -196,9 +196,6 @@ class DockerEngine(AddressCalls, TrialCalls):
             answer.json_of(response)
         )
 
-    def _get(self, path: str, container: str = "") -> object:
-        return answer.json_of(self._call("GET", path, container=container))
-
     def _post(
         self,
         container: str,

@@ -1,44 +1,24 @@
 """The calls to Docker that keeping addresses needs: networks and placeholders."""
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from drainer.engine import answer, inspect
+from drainer.engine.docker_requests import Requests
 from drainer.model import LABEL_PLACEHOLDER, PLACEHOLDER_PREFIX, Endpoint, Pool
 
-if TYPE_CHECKING:
-    from requests import Response
 
-
-class AddressCalls(ABC):
+class AddressCalls(Requests):
     """A part of `drainer.engine.base.Engine`, over the requests of `DockerEngine`."""
-
-    @abstractmethod
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        container: str = "",
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
-        archive: bytes | None = None,
-        timeout: float | None = None,
-        accept: int = 0,
-    ) -> "Response": ...
 
     def network(self, name: str) -> Mapping[str, Endpoint]:
         """Return what is allotted on a network, by container id."""
-        return inspect.endpoints(
-            answer.json_of(self._call("GET", f"/networks/{quote(name, safe='')}"))
-        )
+        return inspect.endpoints(self._get(f"/networks/{quote(name, safe='')}"))
 
     def pools(self, name: str) -> tuple[Pool, ...]:
         """Return from where Docker chooses the addresses of a network, in Docker's order."""
-        return inspect.pools(answer.json_of(self._call("GET", f"/networks/{quote(name, safe='')}")))
+        return inspect.pools(self._get(f"/networks/{quote(name, safe='')}"))
 
     def create_placeholder(self, image: str, network: str, name: str) -> str:
         """Create a container that only holds addresses of one network; return its id.

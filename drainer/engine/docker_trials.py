@@ -1,17 +1,13 @@
 """The calls to Docker that only `drainer doctor --live` makes: a throw-away image and container."""
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from drainer.engine import answer, inspect
+from drainer.engine.docker_requests import Requests
 from drainer.errors import EngineError
 from drainer.model import LABEL_DOCTOR, TRIAL_PREFIX
-
-if TYPE_CHECKING:
-    from requests import Response
 
 _NOT_FOUND = 404
 _CONTAINERS = json.dumps({"label": [LABEL_DOCTOR], "name": [f"^/{TRIAL_PREFIX}"]})
@@ -21,22 +17,8 @@ _FRAME_HEAD = 8
 _LENGTH = slice(4, 8)
 
 
-class TrialCalls(ABC):
+class TrialCalls(Requests):
     """A part of `drainer.engine.base.Engine`, over the requests of `DockerEngine`."""
-
-    @abstractmethod
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        container: str = "",
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, object] | None = None,
-        archive: bytes | None = None,
-        timeout: float | None = None,
-        accept: int = 0,
-    ) -> "Response": ...
 
     def import_image(self, archive: bytes) -> str:
         """Make an image, without a name, of a root file system as a tar archive; return its id."""

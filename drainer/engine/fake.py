@@ -230,11 +230,7 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
     def stop(self, container: str, exit_code: int = _SIGTERM) -> None:
         """Do what an owner's `docker stop` does."""
         with self._lock:
-            box = self._daemon.find(container)
-            if box.container.running:
-                box.stopped_by_hand = True
-                self._daemon.run(box)
-                self._daemon.die(box, exit_code)
+            self._daemon.stop_by_hand(self._daemon.find(container), exit_code)
 
     def exit(self, container: str, exit_code: int = 1) -> None:
         """End the container's first process; the restart policy may start it cold at once."""

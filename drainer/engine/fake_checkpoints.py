@@ -1,26 +1,19 @@
 """What tests see and do of the fake engine's checkpoints, as nobody can with Docker's."""
 
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Collection
-from contextlib import AbstractContextManager
 
-from drainer.engine.fake_daemon import FakeCheckpoint, FakeDaemon
+from drainer.engine.fake_daemon import FakeCheckpoint
+from drainer.engine.fake_requests import FakeRequests
 from drainer.errors import DrainerError
 
 
-class FakeCheckpoints(ABC):
+class FakeCheckpoints(FakeRequests):
     """A part of `FakeEngine`. A checkpoint is Docker's or, of the same name, one of runc's."""
 
-    _daemon: FakeDaemon
     _lock: threading.RLock
     deaf: bool = False
     """While true, Docker does not learn that a container was killed past it."""
-
-    @abstractmethod
-    def _call(
-        self, method: str, container: str = "", argument: str = "", *, docker: bool = True
-    ) -> AbstractContextManager[None]: ...
 
     def kill_frozen(self, container: str) -> bool:
         """Kill a paused container with all its processes at once, past Docker."""
@@ -46,10 +39,7 @@ class FakeCheckpoints(ABC):
         with self._call("stop_in_order", container):
             box = self._daemon.find(container)
             box.require_task()
-            if box.container.running:
-                box.stopped_by_hand = True
-                self._daemon.run(box)
-                self._daemon.die(box, 143)
+            self._daemon.stop_by_hand(box, 143)
 
     @property
     def disk(self) -> int | None:

@@ -232,11 +232,19 @@ class FakeDaemon:
     def stop_all(self, exit_code: int, exit_codes: Mapping[str, int]) -> None:
         """Shut dockerd down: nothing counts as stopped by hand (moby daemon/kill.go)."""
         for box in self._running():
-            name = box.container.name
-            # Told to stop, and thawed to do so: its program has run on (moby daemon/kill.go).
-            if not box.ghost:
-                self.run(box)
-            self.die(box, exit_codes.get(name, exit_code))
+            self._stop(box, exit_codes.get(box.container.name, exit_code))
+
+    def stop_by_hand(self, box: Box, exit_code: int) -> None:
+        """Do what `docker stop` does to a container; down already is no error."""
+        if box.container.running:
+            box.stopped_by_hand = True
+            self._stop(box, exit_code)
+
+    def _stop(self, box: Box, exit_code: int) -> None:
+        # Told to stop, and thawed to do so: its program has run on (moby daemon/kill.go).
+        if not box.ghost:
+            self.run(box)
+        self.die(box, exit_code)
 
     def lose_all(self) -> None:
         """Cut the power. At boot dockerd finds no task, and calls that an exit with 255."""

@@ -1,10 +1,9 @@
 """The part of the fake engine that keeping addresses needs."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 
-from drainer.engine.fake_daemon import FakeDaemon
+from drainer.engine.fake_requests import FakeRequests
 from drainer.errors import ContainerGoneError, EngineError
 from drainer.model import (
     LABEL_PLACEHOLDER,
@@ -16,15 +15,8 @@ from drainer.model import (
 )
 
 
-class FakePlaceholders(ABC):
+class FakePlaceholders(FakeRequests):
     """A part of `drainer.engine.base.Engine`, over the daemon of `FakeEngine`."""
-
-    _daemon: FakeDaemon
-
-    @abstractmethod
-    def _call(
-        self, method: str, container: str = "", argument: str = "", *, docker: bool = True
-    ) -> AbstractContextManager[None]: ...
 
     def network(self, name: str) -> Mapping[str, Endpoint]:
         """Return what is allotted on a network, by container id."""

@@ -1,25 +1,17 @@
 """The part of the fake engine that only `drainer doctor --live` uses."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 
-from drainer.engine.fake_daemon import FakeDaemon
+from drainer.engine.fake_requests import FakeRequests
 from drainer.errors import EngineError
 from drainer.model import LABEL_DOCTOR, TRIAL_PREFIX, Container
 
 
-class FakeTrials(ABC):
+class FakeTrials(FakeRequests):
     """A part of `drainer.engine.base.Engine`, over the daemon of `FakeEngine`."""
 
     images: set[str]
     """Ids of the images that were imported."""
-    _daemon: FakeDaemon
-
-    @abstractmethod
-    def _call(
-        self, method: str, container: str = "", argument: str = "", *, docker: bool = True
-    ) -> AbstractContextManager[None]: ...
 
     def import_image(self, archive: bytes) -> str:
         """Keep an id, of which the archive's size is a part."""
