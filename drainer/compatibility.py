@@ -33,19 +33,18 @@ def host_obstacles(manifest: Manifest, now: HostFacts, engine: EngineFacts) -> M
     return {route: why for route, why in found.items() if why}
 
 
-def require_same_engine(manifest: Manifest, engine: Engine) -> None:
+def require_same_engine(manifest: Manifest, engine: Engine, now: EngineFacts) -> None:
     """Raise `HostIncompatibleError` when the containers that wait are another Docker's.
 
     Docker shows only what is in its data directory and was made with its storage driver (moby
     daemon/daemon.go loadContainers). If that disk is not mounted, no container is there, and none
     was removed. One that is there proves that it is the same Docker, whatever it calls itself.
     """
-    then, now = manifest.engine, engine.facts()
+    then = manifest.engine
     waiting = [entry.id for entry in manifest.entries if not entry.state.ended]
-    same = (then.root_dir, then.storage) == (now.root_dir, now.storage)
-    if not waiting or (same and "" in {then.daemon_id, now.daemon_id}):
-        return
-    if same and then.daemon_id == now.daemon_id:
+    same_data = (then.root_dir, then.storage) == (now.root_dir, now.storage)
+    ids = {then.daemon_id, now.daemon_id}
+    if not waiting or (same_data and (len(ids) == 1 or "" in ids)):
         return
     for container in waiting:
         with suppress(ContainerGoneError):

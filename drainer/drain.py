@@ -60,7 +60,7 @@ def settle(engine: Engine, host: Host, record: Record, carriers: Carriers) -> tu
     its owner set it. What is still down, or could not be given back, is returned, to be kept in
     the new manifest. So is who was left to Docker but uses something that is down.
     """
-    require_same_engine(record.manifest, engine)
+    require_same_engine(record.manifest, engine, engine.facts())
     take_up(record, carriers)
     kept: list[Entry] = []
     for entry in record.manifest.entries:

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from drainer.addresses import Number, number
 from drainer.admission import Admission
 from drainer.carriers.base import Carrier, Carriers
-from drainer.compatibility import require_same_engine
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.engine.patience import wait_for_engine
@@ -76,12 +75,10 @@ def resume(
     Providers go before their users. When the budget is over, the rest is started cold; when
     interrupted, the rest keeps its state for the next resume. What could not be settled, for want
     of an answer from Docker, is tried again; if it stays so, the manifest stays pending.
-    `obstacles` says why a route cannot be used, `keeper` sees to the addresses. Raises
-    `EngineError` when Docker does not answer at all, and `HostIncompatibleError` when it is another
-    Docker; then nothing was changed.
+    `obstacles` says why a route cannot be used, `keeper` sees to the addresses. That it
+    is the same Docker is the caller's to see to (`require_same_engine`).
     """
     manifest = record.manifest
-    require_same_engine(manifest, engine)
     worker = _Worker(
         engine,
         host,
@@ -274,8 +271,7 @@ class _Worker:
             self._late.add(entry.id)
             self._wait_until_running(entry)
         except EngineUnavailableError:
-            if may_restore_again(self._carriers, self._record.entry(entry.id)):
-                self._record.update(entry.id, state=State.STOPPED)
+            self._stopped_again(entry)
             raise
         except DrainerError as error:
             why = f"it could not be restored: {first_line(error)}"
@@ -292,9 +288,14 @@ class _Worker:
         What hinders it then is the host, which may be busy, or Docker, which may have been killed.
         """
         late = self._last or entry.id in self._late
-        if not late and may_restore_again(self._carriers, self._record.entry(entry.id)):
-            self._record.update(entry.id, state=State.STOPPED)
+        if not late and self._stopped_again(entry):
             raise DrainerError(f"{why}; it is asked for again")
+
+    def _stopped_again(self, entry: Entry) -> bool:
+        again = may_restore_again(self._carriers, self._record.entry(entry.id))
+        if again:
+            self._record.update(entry.id, state=State.STOPPED)
+        return again
 
     def _wait_for_providers(self, entry: Entry) -> None:
         """Raise while a container that this one uses is still unsettled, but not for ever."""

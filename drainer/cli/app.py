@@ -31,7 +31,7 @@ from drainer.cli.wiring import (
     remove_placeholders,
     require_root,
 )
-from drainer.compatibility import host_obstacles
+from drainer.compatibility import host_obstacles, require_same_engine
 from drainer.deadline import Deadline
 from drainer.doctor.record import failed_trials
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
@@ -284,11 +284,12 @@ def bring_back(
 ) -> Manifest:
     """Resume what a manifest waits for, and say how far it is."""
     engine, host = settings.engine(), settings.host()
-    manifest = record.manifest
+    manifest, facts = record.manifest, engine.facts()
+    require_same_engine(manifest, engine, facts)
     now = host.facts()
     runtime = settings.runtime(now)
     carriers = settings.carriers(engine, host, runtime, manifest.engine, deadline)
-    obstacles = dict(host_obstacles(manifest, now, engine.facts()))
+    obstacles = dict(host_obstacles(manifest, now, facts))
 
     def on_change(entry: Entry) -> None:
         output.progress(entry)

@@ -13,7 +13,9 @@ import pytest
 from drainer import cli
 from drainer.cli.wiring import GRACE, Settings, extension
 from drainer.deadline import Deadline
+from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineError, EngineUnavailableError, ExitCode, StorageError
+from drainer.model import Address
 from drainer.room import BYTES_KEPT, checkpoint_bytes
 from drainer.storage import FileSystem
 from drainer.store.lock import lock
@@ -356,3 +358,13 @@ def test_what_becomes_of_failures_is_the_callers_choice(
     assert drainer("resume", "--on-restore-failure", "leave") == ExitCode.NOTHING_CARRIED
     assert not drainer.world.now("web").running
     assert drainer("resume", "--on-restore-failure", "nonsense") == ExitCode.USAGE
+
+
+def test_nothing_is_made_on_another_docker(drainer: Drainer) -> None:
+    world = drainer.world
+    world.add("web", "always", addresses=(Address("bridge", "172.17.0.2"),))
+    assert drainer("--route", "runtime", "drain") == ExitCode.OK
+    facts = replace(world.engine.facts(), daemon_id="another")
+    world.engine = world.host.engine = world.runtime.engine = FakeEngine(facts)
+    assert drainer("resume") == ExitCode.HOST_INCOMPATIBLE
+    assert {call.method for call in world.engine.calls} <= {"sweep", "facts", "inspect"}

@@ -432,59 +432,6 @@ def test_a_new_drain_deletes_what_former_ones_left_but_not_what_waits(tmp_path: 
         world.engine.checkpoint_size(web.id, "drainer-failed")
 
 
-@pytest.mark.parametrize("policy", ["no", "always", "unless-stopped"])
-def test_what_cannot_be_checkpointed_may_be_stopped_in_order(world: World, policy: str) -> None:
-    web = world.add("web", policy)
-    world.stop_failed = True
-    world.engine.script("create_checkpoint", error=EngineError("criu failed"))
-    drained = world.drain()
-    assert outcome_counts(drained) == (1, 0)
-    assert [c.method for c in world.engine.calls].count("stop_in_order") == 1
-    assert (world.now("web").running, world.now("web").exit_code) == (False, 143)
-    assert not any(world.engine.checkpoints(web.id))
-    world.reboot()
-    (entry,) = world.resume().entries
-    assert (entry.state, entry.detail) == (State.STARTED_COLD, "criu failed")
-    world.check_promise()
-
-
-def test_one_that_does_not_stop_is_given_back_by_the_resume(world: World) -> None:
-    world.add("web", "always")
-    world.stop_failed = True
-    world.engine.script("create_checkpoint", error=EngineError("criu failed"))
-    world.engine.script("stop_in_order", error=EngineTimeoutError("no answer"))
-    (entry,) = world.drain().entries
-    assert entry.detail == "criu failed; and it was not seen to stop: no answer"
-    started = world.now("web").started_at
-    (entry,) = world.resume().entries
-    assert entry.state is State.LEFT
-    assert world.now("web").started_at == started
-    world.check_promise()
-
-
-def test_what_was_not_even_paused_is_not_stopped(world: World) -> None:
-    world.add("web", "always")
-    world.stop_failed = True
-    world.engine.script("set_restart_policy", error=EngineError("no"))
-    (entry,) = world.drain().entries
-    assert entry.state is State.LEFT
-    assert world.now("web").running
-
-
-def test_one_that_was_restarted_after_the_plan_is_not_stopped(world: World) -> None:
-    web = world.add("web", "no")
-    world.stop_failed = True
-
-    def restart() -> None:
-        world.engine.exit(web.id)
-        world.engine.start(web.id, 1.0)
-
-    world.engine.script("inspect", run=restart)
-    (entry,) = world.drain().entries
-    assert entry.state is State.LEFT
-    assert world.now("web").running
-
-
 @pytest.mark.parametrize("route", ROUTES)
 def test_what_was_killed_is_never_given_back_because_a_write_failed(
     tmp_path: Path, route: Route

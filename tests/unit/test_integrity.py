@@ -11,14 +11,10 @@ from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Mount
 from drainer.store import evidence_file
 from drainer.store.manifest_file import Record
-from tests.unit.world import Killed, World, container_id
+from tests.unit.world import Killed, World, container_id, entry_of
 
 SHARED = (Mount("volume", "/v/shared", "/data"),)
 LOG = "/v/shared/log"
-
-
-def entry_of(manifest: Manifest, name: str) -> Entry:
-    return next(e for e in manifest.entries if e.name == name)
 
 
 def states(manifest: Manifest) -> dict[str, State]:

@@ -1,25 +1,15 @@
-from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
-from drainer.engine.fake import FakeEngine
 from drainer.errors import (
     EngineError,
     EngineTimeoutError,
     EngineUnavailableError,
-    HostIncompatibleError,
 )
-from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Address, Route
-from tests.unit.world import Killed, World, container_id
+from drainer.manifest import CheckpointState, State
+from drainer.model import Address
+from tests.unit.world import Killed, World, container_id, entry_of
 
 POLICIES = ["no", "always", "unless-stopped", "on-failure"]
-
-
-def entry_of(manifest: Manifest, name: str) -> Entry:
-    return next(e for e in manifest.entries if e.name == name)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -274,94 +264,6 @@ def test_one_that_ends_right_after_its_restore_is_started_again(world: World) ->
     world.check_promise()
 
 
-def test_another_architecture_or_cgroup_version_is_found_before_the_first_restore(
-    world: World,
-) -> None:
-    world.add("web", "always")
-    world.drain()
-    world.host.host_facts = replace(world.host.host_facts, cgroup_version=1)
-    entry = entry_of(world.resume(), "web")
-    assert entry.state is State.STARTED_COLD
-    assert entry.detail == "the host's cgroup version was 2 at the drain and is 1"
-
-
-def test_lost_instructions_are_found_before_the_first_restore(world: World) -> None:
-    world.add("web", "always")
-    world.drain()
-    world.host.host_facts = replace(world.host.host_facts, cpu_features=("avx2", "gfni", "pni"))
-    entry = entry_of(world.resume(), "web")
-    assert entry.state is State.STARTED_COLD
-    assert entry.detail == "the CPU has lost instructions that programs may use: rtm"
-
-
-@pytest.mark.parametrize("features", [("avx2", "gfni", "pni", "rtm"), ()])
-def test_new_or_unknown_instructions_hinder_nothing(
-    world: World, features: tuple[str, ...]
-) -> None:
-    world.add("web", "always")
-    world.drain()
-    world.host.host_facts = replace(world.host.host_facts, cpu_features=features)
-    assert entry_of(world.resume(), "web").state is State.RESTORED
-
-
-@pytest.mark.parametrize("other", [("another", "overlay2"), ("", "btrfs")])
-@pytest.mark.parametrize("command", ["resume", "drain"])
-def test_a_docker_that_has_lost_its_disk_costs_nothing(
-    world: World, other: tuple[str, str], command: str
-) -> None:
-    world.add("web", "always")
-    before = world.drain()
-    world.reboot()
-    had = world.engine
-    facts = replace(had.facts(), daemon_id=other[0], storage=other[1])
-    world.engine = world.host.engine = world.runtime.engine = FakeEngine(facts)
-    with pytest.raises(HostIncompatibleError, match="none of the 1 containers"):
-        getattr(world, command)()
-    assert world.file.read() == before
-    world.engine = world.host.engine = world.runtime.engine = had
-    assert entry_of(world.resume(), "web").state is State.RESTORED
-    world.check_promise()
-
-
-def test_one_container_proves_that_it_is_the_same_docker(world: World) -> None:
-    world.add("web", "always")
-    gone = world.add("gone", "always")
-    world.drain()
-    world.engine.remove(gone.id)
-    world.engine.change_facts(replace(world.engine.facts(), daemon_id="renamed"))
-    manifest = world.resume()
-    assert entry_of(manifest, "web").state is State.RESTORED
-    assert entry_of(manifest, "gone").state is State.GONE
-
-
-def test_all_may_be_removed_from_the_same_docker(world: World) -> None:
-    gone = world.add("gone", "always")
-    world.drain()
-    world.engine.remove(gone.id)
-    assert entry_of(world.resume(), "gone").state is State.GONE
-
-
-def test_what_cannot_be_restored_may_be_left_down(world: World) -> None:
-    web = world.add("web", "always")
-    world.leave_failed = True
-    world.drain()
-    world.engine.damage_checkpoint(web.id, entry_of(world.file.read(), "web").checkpoint)
-    entry = entry_of(world.resume(), "web")
-    assert (entry.state, entry.checkpoint_state) == (State.LEFT, CheckpointState.UNUSABLE)
-    assert entry.detail.endswith("left down, as was asked for")
-    assert not world.now("web").running
-    assert world.now("web").restart_policy.name == "always"
-
-
-def test_what_never_had_a_checkpoint_is_started_all_the_same(world: World) -> None:
-    world.add("web", "always")
-    world.leave_failed = world.stop_failed = True
-    world.engine.script("create_checkpoint", error=EngineError("criu failed"))
-    world.drain()
-    assert entry_of(world.resume(), "web").state is State.STARTED_COLD
-    world.check_promise()
-
-
 def test_a_cold_start_that_docker_refuses_puts_the_policy_back(world: World) -> None:
     world.add("web", "always")
     world.drain()
@@ -388,110 +290,6 @@ def test_a_new_address_is_told(world: World) -> None:
     world.engine.change(web.id, addresses=(Address("bridge", "172.17.0.9"),))
     notes = world.resume().entries[0].notes
     assert notes == ("its address on bridge was 172.17.0.2 and is 172.17.0.9",)
-
-
-@pytest.fixture
-def by_runtime(tmp_path: Path) -> World:
-    world = World(tmp_path / "state", routes=(Route.RUNTIME,))
-    world.add("web", "always")
-    world.drain()
-    world.reboot()
-    return world
-
-
-def die_with_an_order_out(world: World) -> None:
-    """Let a resume end when a restore was ordered, and Docker has not heard of it yet."""
-
-    def die() -> None:
-        world.dead = world.engine.down = True
-
-    world.engine.script("start", run=die, error=EngineError("never read"))
-    with suppress(Killed):
-        world.resume()
-
-
-def test_a_restore_that_containerd_s_end_prevented_is_asked_for_again(by_runtime: World) -> None:
-    away = EngineUnavailableError("Unavailable: error reading from server: EOF")
-    by_runtime.engine.script("start", error=away)
-    manifest = by_runtime.resume()
-    assert entry_of(manifest, "web").state is State.RESTORED
-    assert by_runtime.engine.memory("web") == 100
-    by_runtime.check_promise()
-
-
-def test_one_that_was_ordered_and_never_begun_is_restored_by_the_next_resume(
-    by_runtime: World,
-) -> None:
-    die_with_an_order_out(by_runtime)
-    assert entry_of(by_runtime.file.read(), "web").state is State.RESTORING
-    by_runtime.live_again()
-    by_runtime.engine.down = False
-    assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
-    assert by_runtime.engine.memory("web") == 100
-    by_runtime.check_promise()
-
-
-def test_a_power_cut_before_anything_ran_costs_no_memory(by_runtime: World) -> None:
-    die_with_an_order_out(by_runtime)
-    by_runtime.live_again()
-    by_runtime.power_cut()
-    assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
-    assert by_runtime.engine.memory("web") == 100
-    by_runtime.check_promise()
-
-
-@pytest.mark.parametrize(("failures", "state"), [(2, State.RESTORED), (3, State.STARTED_COLD)])
-def test_a_restore_that_fails_before_anything_ran_is_asked_for_again(
-    by_runtime: World, failures: int, state: State
-) -> None:
-    for nth in range(1, failures + 1):
-        by_runtime.engine.script("start", nth=nth, error=EngineError("no such cgroup"))
-    manifest = by_runtime.resume()
-    assert entry_of(manifest, "web").state is state
-    assert len(by_runtime.runtime.orders) == 3
-    by_runtime.check_promise()
-
-
-def test_one_that_never_ends_is_started_cold_and_not_asked_for_again(by_runtime: World) -> None:
-    by_runtime.engine.script("start", error=EngineTimeoutError("not within its time"))
-    assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
-    assert len(by_runtime.runtime.orders) == 1
-    by_runtime.check_promise()
-
-
-def test_over_all_resumes_a_restore_is_asked_for_three_times_at_most(by_runtime: World) -> None:
-    for _ in range(4):
-        die_with_an_order_out(by_runtime)
-        by_runtime.live_again()
-        by_runtime.power_cut()
-        by_runtime.engine.forget_scripts()
-    assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
-    assert len(by_runtime.runtime.orders) == 3
-    by_runtime.check_promise()
-
-
-def test_what_is_left_down_is_not_started_after_what_it_uses(world: World) -> None:
-    net = world.add("net", "always")
-    app = world.add("app", "always", network_mode=f"container:{net.id}")
-    other = world.add("other", "always")
-    world.leave_failed = True
-    world.drain()
-    world.engine.damage_checkpoint(app.id, entry_of(world.file.read(), "app").checkpoint)
-    # Another pass, for another's sake.
-    world.engine.script("inspect", other.id, error=EngineUnavailableError("away"))
-    world.resume()
-    assert not world.now("app").running
-
-
-def test_a_restore_that_fails_after_it_was_let_go_is_not_asked_for_again(
-    by_runtime: World,
-) -> None:
-    web = entry_of(by_runtime.file.read(), "web")
-    by_runtime.engine.damage_checkpoint(web.id, web.checkpoint)
-    by_runtime.host.verify_checkpoint = lambda directory: web.size  # type: ignore[method-assign]  # noqa: ARG005 - the protocol's name
-    assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
-    assert len(by_runtime.runtime.orders) == 1
-    by_runtime.check_promise()
 
 
 def test_a_cold_start_that_is_refused_once_is_tried_again(world: World) -> None:

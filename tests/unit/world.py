@@ -10,7 +10,7 @@ from drainer.carriers.base import Carriers
 from drainer.carriers.engine import EngineCarrier
 from drainer.carriers.runtime import RuntimeCarrier
 from drainer.cli.wiring import remove_placeholders
-from drainer.compatibility import host_obstacles
+from drainer.compatibility import host_obstacles, require_same_engine
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, settle
 from drainer.engine.fake import Call, FakeEngine
@@ -63,6 +63,10 @@ class Writings(StateDirectory):
         self._world.instant("before a write")
         super().write(name, data, reserve=reserve)
         self._world.instant("after a write")
+
+
+def entry_of(manifest: Manifest, name: str) -> Entry:
+    return next(e for e in manifest.entries if e.name == name)
 
 
 def container_id(name: str) -> str:
@@ -193,6 +197,7 @@ class World:
         if not manifest.pending:
             remove_placeholders(self.engine, lambda: self.runtime)
             return manifest
+        require_same_engine(manifest, self.engine, self.engine.facts())
         deadline = Deadline(self.budget)
         record = Record(self.file, manifest)
         keeper = AddressKeeper(
