@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,6 +34,9 @@ HELD = RestartPolicy("no")
 LEAST_SECONDS = 40.0
 """What must be left of the budget to begin with one more container, so that it can be undone."""
 
+LOOKS_AT_ONCE = 16
+"""Each may have to wait for seconds, and does nothing meanwhile."""
+
 KILL_POLL = 1.0
 KILL_PATIENCE = 30.0
 """Seconds to see a container go down after Docker did not answer the kill."""
@@ -53,7 +57,13 @@ class DrainOptions:
     """Whether to stop a container in order that could not be checkpointed."""
 
 
-def settle(engine: Engine, host: Host, record: Record, carriers: Carriers) -> tuple[Entry, ...]:
+def settle(
+    engine: Engine,
+    host: Host,
+    record: Record,
+    carriers: Carriers,
+    looks_at_once: int = LOOKS_AT_ONCE,
+) -> tuple[Entry, ...]:
     """Look after a manifest that still waits for its resume, before a new drain begins.
 
     What runs again is given back to Docker, with its restart policy; so the new plan sees it as
@@ -63,6 +73,9 @@ def settle(engine: Engine, host: Host, record: Record, carriers: Carriers) -> tu
     require_same_engine(record.manifest, engine, engine.facts())
     take_up(record, carriers)
     kept: list[Entry] = []
+    pending = [e for e in record.manifest.entries if not e.state.ended]
+    with ThreadPoolExecutor(looks_at_once, thread_name_prefix="look") as pool:
+        looks = {e.id: pool.submit(look, engine, host, e) for e in pending}
     for entry in record.manifest.entries:
         if entry.state.ended:
             if entry.state is State.RESTORED and entry.checkpoint_state is CheckpointState.COMPLETE:
@@ -71,7 +84,7 @@ def settle(engine: Engine, host: Host, record: Record, carriers: Carriers) -> tu
                     carriers[entry.route].delete(entry)
             continue
         try:
-            container = look(engine, host, entry)
+            container = looks[entry.id].result()
         except ContainerGoneError:
             forget(record, carriers, entry, "removed since the drain")
             continue

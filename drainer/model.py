@@ -96,6 +96,20 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """A port of the host."""
+
+    number: int
+    protocol: str = "tcp"
+    address: str = ""
+    """Of the host; empty for all of them."""
+
+    def __str__(self) -> str:
+        """Return it as people write it, such as `port 80/tcp`."""
+        return f"port {self.number}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
 class Mount:
     """One entry of `Mounts` in docker inspect."""
 
@@ -104,6 +118,8 @@ class Mount:
     source: str
     destination: str
     driver: str = ""
+    name: str = ""
+    """Of a volume."""
     propagation: str = ""
     writable: bool = True
 
@@ -152,6 +168,10 @@ class Container:
     labels: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     addresses: tuple[Address, ...] = ()
+    networks: Mapping[str, str] = field(default_factory=dict)
+    """The ids of its networks, by name."""
+    ports: tuple[Port, ...] = ()
+    """What is published on the host, without what Docker chooses a port for."""
     exec_sessions: int = 0
     """Running `docker exec` sessions."""
 

@@ -73,14 +73,25 @@ class AddressKeeper:
             return tuple(self._failures)
 
     def prepare(self) -> None:
-        """Remove what an earlier run left, and look at the networks."""
+        """Remove what an earlier run left, and look at the networks that there are."""
         self._remove_all(self._found())
-        for network in self._wanted:
+        for network in self._there():
             try:
                 self._pools[network] = self._engine.pools(network)
             except _Failure as error:
                 self._fail(f"the network {network} is not known: {_words(error)}")
             self._tell_taken(network)
+
+    def _there(self) -> Iterator[str]:
+        """Return what is there of the networks: one that is gone lets nothing start."""
+        if not self._wanted:
+            return
+        try:
+            names = set(self._engine.networks().values())
+        except _Failure as error:
+            self._fail(f"the networks are not known: {_words(error)}")
+            return
+        yield from (network for network in self._wanted if network in names)
 
     @contextmanager
     def turn(self, entry: Entry) -> Iterator[None]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from drainer.carriers.base import Carriers
+from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import (
     ContainerGoneError,
@@ -20,6 +21,7 @@ RESTORE_ATTEMPTS = 3
 
 START_TIMEOUT = 120.0
 """Seconds that a cold start may take."""
+RESTART_PAUSE = 1.0
 
 
 def put_policy_back(engine: Engine, entry: Entry) -> None:
@@ -39,6 +41,20 @@ def start_like_docker(engine: Engine, entry: Entry) -> bool:
         return False
     engine.start(entry.id, START_TIMEOUT)
     return True
+
+
+def start_cold(engine: Engine, entry: Entry, deadline: Deadline) -> None:
+    """Start it from the beginning, and once more if that is refused.
+
+    What a restore before it has left may still be about to be tidied up.
+    """
+    try:
+        engine.start(entry.id, START_TIMEOUT)
+    except (EngineTimeoutError, EngineUnavailableError, ContainerGoneError):
+        raise
+    except DrainerError:
+        deadline.sleep(RESTART_PAUSE)
+        engine.start(entry.id, START_TIMEOUT)
 
 
 def may_restore_again(carriers: Carriers, entry: Entry) -> bool:

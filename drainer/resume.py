@@ -1,9 +1,8 @@
 """Bring back everything that a drain took down, each container at most once from its checkpoint."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
@@ -22,19 +21,21 @@ from drainer.errors import (
 from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import check_files, restore_obstacle
+from drainer.lacking import lacking
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Route
 from drainer.placeholders import AddressKeeper
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import (
-    START_TIMEOUT,
     forget,
     may_restore_again,
     put_policy_back,
     release,
+    start_cold,
     start_like_docker,
     take_up,
 )
+from drainer.resume_options import DEAF, Listener, ResumeOptions
 from drainer.room import for_restore
 from drainer.schedule import run_in_order
 from drainer.sentences import changes, first_line, why_cold
@@ -46,19 +47,6 @@ PASS_PAUSE = 5.0
 RESTORE_POLL = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class ResumeOptions:
-    """How a resume is run."""
-
-    parallel: int = 2
-    container_timeout: float = 300.0
-    """Seconds that one restore may take."""
-    engine_wait: float = 0.0
-    """Seconds to wait, between two passes, for a Docker that has gone away."""
-    leave_failed: bool = False
-    """Whether to leave a container down whose memory is lost, instead of starting it cold."""
-
-
 def resume(
     record: Record,
     engine: Engine,
@@ -66,7 +54,7 @@ def resume(
     carriers: Carriers,
     deadline: Deadline,
     options: ResumeOptions,
-    on_change: Callable[[Entry], None] = lambda _entry: None,
+    listener: Listener = DEAF,
     obstacles: Mapping[Route, str] = MappingProxyType({}),
     keeper: AddressKeeper | None = None,
 ) -> Manifest:
@@ -86,7 +74,7 @@ def resume(
         record,
         deadline,
         options,
-        on_change,
+        listener,
         obstacles=obstacles,
         keeper=keeper,
     )
@@ -128,7 +116,7 @@ class _Worker:
         record: Record,
         deadline: Deadline,
         options: ResumeOptions,
-        on_change: Callable[[Entry], None],
+        listener: Listener,
         *,
         obstacles: Mapping[Route, str],
         keeper: AddressKeeper | None,
@@ -139,7 +127,8 @@ class _Worker:
         self._record = record
         self._deadline = deadline
         self._options = options
-        self._on_change = on_change
+        self._on_change = listener.changed
+        self._on_lacking = listener.lacking
         self._obstacles = obstacles
         self._waiting = waiting_users(record.manifest.entries)
         self._keeper = keeper
@@ -149,6 +138,8 @@ class _Worker:
         self._last = False
         self._late: set[str] = set()
         """Ids whose restore was not ended within its time: it would not be the next time."""
+        self._lacking: dict[str, str] = {}
+        """Why Docker could not start a container at all, by id."""
         self.unsettled: set[str] = set()
         """Ids whose end is open: they are to be looked at again."""
 
@@ -156,6 +147,11 @@ class _Worker:
         """Look at every container anew; in the last pass no user waits for its provider."""
         self.unsettled.clear()
         self._last = last
+        # Each of these keeps its checkpoint until it can be started.
+        before = self._lacking
+        self._lacking = lacking(self._record.manifest, self._engine, self._host)
+        if self._lacking != before:
+            self._on_lacking(self._lacking)
 
     def bring_back(self, container: str) -> None:
         """Do for one container what the manifest and Docker say is left to do."""
@@ -163,6 +159,10 @@ class _Worker:
         if self._deadline.interrupted:
             if not entry.state.ended:
                 self.unsettled.add(container)
+            return
+        if why := self._lacking.get(container):
+            self.unsettled.add(container)
+            self._record.update(container, detail=why)
             return
         try:
             self._act(entry)
@@ -260,7 +260,9 @@ class _Worker:
             self._start_cold(entry, obstacle)
             return
         attempts = entry.attempts + 1
-        self._on_change(self._record.update(entry.id, state=State.RESTORING, attempts=attempts))
+        self._on_change(
+            self._record.update(entry.id, state=State.RESTORING, attempts=attempts, detail="")
+        )
         why = "Docker reported a start, but it does not run"
         try:
             limit = self._deadline.limit(self._options.container_timeout)
@@ -367,7 +369,7 @@ class _Worker:
             return
         try:
             with self._turn(entry):
-                self._start(entry)
+                start_cold(self._engine, entry, self._deadline)
         except (EngineTimeoutError, EngineUnavailableError):
             raise
         except DrainerError as error:
@@ -377,16 +379,6 @@ class _Worker:
         else:
             put_policy_back(self._engine, entry)
             self._end_cold(entry, why)
-
-    def _start(self, entry: Entry) -> None:
-        """Start it, and once more if that is refused: what failed before may still be tidied up."""
-        try:
-            self._engine.start(entry.id, START_TIMEOUT)
-        except (EngineTimeoutError, EngineUnavailableError, ContainerGoneError):
-            raise
-        except DrainerError:
-            self._deadline.sleep(RESTORE_POLL)
-            self._engine.start(entry.id, START_TIMEOUT)
 
     def _end_cold(self, entry: Entry, why: str) -> None:
         self._end(entry, State.STARTED_COLD, why, checkpoint_state=CheckpointState.UNUSABLE)

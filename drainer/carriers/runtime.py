@@ -15,6 +15,9 @@ POLL = 0.2
 HELD_PATIENCE = 60.0
 """Seconds that the engine may take to lay a container's network."""
 
+HELD_IN_VAIN = "action scripts failed"
+"""CRIU's words when its restore was not let go on (criu cr-restore.c): Docker knows why."""
+
 CHECKPOINTS = "checkpoints"
 """Below the state directory; in it a directory for each drain, in that one for each container."""
 
@@ -63,7 +66,7 @@ class RuntimeCarrier:
             if not self._runtime.take_back(entry.id, entry.runtime_root):
                 raise EngineError(f"the stand-in was not reached: {error.message}") from error
             cause = self._runtime.restore_error(self._place(entry))
-            if not cause:
+            if not cause or HELD_IN_VAIN in cause:
                 raise
             raise EngineError(cause) from error
 

@@ -44,7 +44,8 @@ from drainer.model import ROUTES, Plan, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
 from drainer.progress import Progress
-from drainer.resume import ResumeOptions, resume
+from drainer.resume import resume
+from drainer.resume_options import Listener, ResumeOptions
 from drainer.runtime.base import Runtime
 from drainer.status import compare
 from drainer.store.lock import lock
@@ -312,7 +313,7 @@ def bring_back(
             carriers,
             deadline,
             options,
-            on_change,
+            Listener(on_change, lambda lacking: output.say_lacking(manifest, lacking)),
             obstacles=obstacles,
             keeper=keeper,
         )

@@ -30,7 +30,7 @@ from drainer.drain import LEAST_SECONDS, DrainOptions
 from drainer.errors import DrainerError, ExitCode
 from drainer.manifest import Manifest
 from drainer.model import ROUTES, EngineFacts, Plan, Route
-from drainer.resume import ResumeOptions
+from drainer.resume_options import ResumeOptions
 from drainer.runtime.base import Runtime
 from drainer.store.files import StateDirectory
 from drainer.store.lock import lock

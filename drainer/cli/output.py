@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from io import TextIOWrapper
@@ -209,6 +210,16 @@ def progress(entry: Entry) -> None:
     """Print a line for a change of one container's state."""
     detail = f": {entry.detail}" if entry.detail else ""
     say(f"{printable(entry.name)}: {entry.state}{detail}")
+
+
+def say_lacking(manifest: Manifest, lacking: Mapping[str, str]) -> None:
+    """Print a line for each reason why containers cannot be started, with their names."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in manifest.entries:
+        if why := lacking.get(entry.id):
+            names[why].append(printable(entry.name))
+    for why, waiting in names.items():
+        say(f"cannot be started now: {', '.join(waiting)}: {why}")
 
 
 def manifest_json(manifest: Manifest) -> dict[str, Any]:

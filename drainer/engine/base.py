@@ -61,6 +61,12 @@ class Engine(Protocol):
         That this returns does not prove that a checkpoint was used.
         """
 
+    def networks(self) -> Mapping[str, str]:
+        """Return the names of all networks, by id."""
+
+    def volumes(self) -> frozenset[str]:
+        """Return the names of all volumes."""
+
     def network(self, name: str) -> Mapping[str, Endpoint]:
         """Return what is allotted on a network, by container id.
 

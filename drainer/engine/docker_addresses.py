@@ -1,4 +1,4 @@
-"""The calls to Docker that keeping addresses needs: networks and placeholders."""
+"""The calls to Docker that tell what is there for containers, and that keep their addresses."""
 
 import json
 from collections.abc import Mapping
@@ -11,6 +11,14 @@ from drainer.model import LABEL_PLACEHOLDER, PLACEHOLDER_PREFIX, Endpoint, Pool
 
 class AddressCalls(Requests):
     """A part of `drainer.engine.base.Engine`, over the requests of `DockerEngine`."""
+
+    def networks(self) -> Mapping[str, str]:
+        """Return the names of all networks, by id."""
+        return inspect.network_names(self._get("/networks"))
+
+    def volumes(self) -> frozenset[str]:
+        """Return the names of all volumes."""
+        return inspect.volume_names(self._get("/volumes"))
 
     def network(self, name: str) -> Mapping[str, Endpoint]:
         """Return what is allotted on a network, by container id."""

@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from drainer.engine.fake_files import FakeFiles
+from drainer.engine.fake_gone import Gone
 from drainer.engine.fake_network import FakeNetworks, given_back
 from drainer.errors import ContainerGoneError, EngineError
-from drainer.model import LABEL_PLACEHOLDER, Address, Container, EngineFacts, Pool
+from drainer.model import LABEL_PLACEHOLDER, Address, Container, EngineFacts
 
 _CHECKPOINT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -93,7 +94,8 @@ class FakeDaemon:
         """Bytes that checkpoints may take; None when there is no end to them."""
         self.stand_in = False
         """Whether drainer's stand-in takes the calls that are meant for runc."""
-        self._networks = FakeNetworks()
+        self.gone = Gone()
+        self.networks = FakeNetworks()
         self._moments = 0
         self._pids = 1000
 
@@ -101,17 +103,14 @@ class FakeDaemon:
         """Put a container there; one that runs is given a pid and a start time if it has none."""
         box = Box(container, checkpoint_size, memory=memory)
         self.boxes[container.id] = box
-        self._networks.learn(container.addresses)
+        self.networks.learn(container.addresses)
+        box.set(networks=self.networks.ids(container.addresses))
         if container.running:
             box.set(
                 pid=container.pid or self._next_pid(),
                 started_at=container.started_at or self._now(),
             )
         return box
-
-    def pools(self, network: str) -> tuple[Pool, ...]:
-        """Return from where the addresses of a network are chosen."""
-        return self._networks.of(network)
 
     def find(self, reference: str) -> Box:
         """Return a container by id or name."""
@@ -185,7 +184,9 @@ class FakeDaemon:
             raise EngineError("container is marked for removal and cannot be started")
         try:
             self._join(container)
-            addresses = self._networks.allot(container.addresses, self._taken())
+            self.gone.require(container)
+            self.networks.require(container.networks)
+            addresses = self.networks.allot(container.addresses, self._taken())
             box.stopped_by_hand = False
             known = box.checkpoints if checkpoint else box.dumps
             checkpoint = checkpoint or self._ordered(box)

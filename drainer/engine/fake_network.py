@@ -4,13 +4,16 @@ As Docker's own allocator does, a dynamic address is given back when its contain
 the lowest free one is allotted at start (moby libnetwork/ipams/defaultipam).
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from drainer.errors import EngineError
 from drainer.model import Address, Pool
+
+OWN = ("bridge", "host", "none")
+"""Docker's own networks, which it finds by name."""
 
 _PREFIX = {4: 24, 6: 64}
 _FIRST = 2
@@ -21,17 +24,42 @@ class FakeNetworks:
     """Pools by network and IP version. Each is learnt from the first address that is seen of it."""
 
     def __init__(self) -> None:
-        """Start without any network."""
+        """Start without any network but Docker's own."""
+        self.names = {name: name for name in OWN}
+        """The names of all networks, by id."""
+        self._made = 0
         self._pools: dict[tuple[str, int], IPv4Network | IPv6Network] = {}
 
     def learn(self, addresses: Iterable[Address]) -> None:
         """Take note of the pools that these addresses are from."""
         for address in addresses:
+            if address.network not in self.names.values():
+                self.create(address.network)
             for text in (address.ipv4, address.ipv6):
                 with suppress(ValueError):
                     version = ip_address(text).version
                     pool = ip_network(f"{text}/{_PREFIX[version]}", strict=False)
                     self._pools.setdefault((address.network, version), pool)
+
+    def create(self, name: str) -> None:
+        """Make a network, with an id that none has had."""
+        self._made += 1
+        self.names[f"{self._made:064x}"] = name
+
+    def remove(self, name: str) -> None:
+        """Remove a network; its containers go on naming it."""
+        self.names = {identity: n for identity, n in self.names.items() if n != name}
+
+    def ids(self, addresses: Iterable[Address]) -> dict[str, str]:
+        """Return the ids that the networks of these addresses have now, by name."""
+        known = {name: identity for identity, name in self.names.items()}
+        return {a.network: known[a.network] for a in addresses if a.network in known}
+
+    def require(self, networks: Mapping[str, str]) -> None:
+        """Raise Docker's refusal to start what is in one of these, ids by name, that is gone."""
+        for name, identity in networks.items():
+            if name not in OWN and identity not in self.names:
+                raise EngineError(f"network {identity} not found")
 
     def of(self, network: str) -> tuple[Pool, ...]:
         """Return the pools of a network; the first address of each is the gateway's."""

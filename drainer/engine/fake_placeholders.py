@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
+from drainer.engine.fake_gone import Gone
 from drainer.engine.fake_requests import FakeRequests
 from drainer.errors import ContainerGoneError, EngineError
 from drainer.model import (
@@ -18,6 +19,37 @@ from drainer.model import (
 class FakePlaceholders(FakeRequests):
     """A part of `drainer.engine.base.Engine`, over the daemon of `FakeEngine`."""
 
+    @property
+    def gone(self) -> Gone:
+        """What is not there any more. Change it at will."""
+        return self._daemon.gone
+
+    def create_network(self, name: str) -> None:
+        """Do what its owner's `docker network create` does."""
+        self._daemon.networks.create(name)
+
+    def remove_network(self, name: str) -> None:
+        """Do what its owner's `docker network rm` does."""
+        self._daemon.networks.remove(name)
+
+    def connect(self, network: str, container: str) -> None:
+        """Do what its owner's `docker network connect` does to one that is down."""
+        box = self._daemon.find(container)
+        made = self._daemon.networks.ids((Address(network),))
+        box.set(networks={**box.container.networks, **made})
+
+    def networks(self) -> Mapping[str, str]:
+        """Return the names of all networks, by id."""
+        with self._call("networks"):
+            return dict(self._daemon.networks.names)
+
+    def volumes(self) -> frozenset[str]:
+        """Return the names of the volumes that some container has."""
+        with self._call("volumes"):
+            boxes = self._daemon.boxes.values()
+            named = {mount.name for box in boxes for mount in box.container.mounts}
+            return frozenset(named) - self._daemon.gone.volumes
+
     def network(self, name: str) -> Mapping[str, Endpoint]:
         """Return what is allotted on a network, by container id."""
         with self._call("network", argument=name):
@@ -31,7 +63,7 @@ class FakePlaceholders(FakeRequests):
     def pools(self, name: str) -> tuple[Pool, ...]:
         """Return from where the addresses of a network are chosen."""
         with self._call("pools", argument=name):
-            return self._daemon.pools(name)
+            return self._daemon.networks.of(name)
 
     def create_placeholder(self, image: str, network: str, name: str) -> str:
         """Create a container that only holds addresses of one network; return its id.

@@ -10,7 +10,16 @@ from pathlib import PurePosixPath
 from typing import cast
 
 from drainer.errors import EngineError
-from drainer.model import Address, Container, Endpoint, EngineFacts, Mount, Pool, RestartPolicy
+from drainer.model import (
+    Address,
+    Container,
+    Endpoint,
+    EngineFacts,
+    Mount,
+    Pool,
+    Port,
+    RestartPolicy,
+)
 
 _RUNC_TYPE = "io.containerd.runc.v2"
 
@@ -114,6 +123,7 @@ def container_from(
         raise EngineError("Docker's answer cannot be used: the container has no Id")
     state, config, host = top.table("State"), top.table("Config"), top.table("HostConfig")
     policy = host.table("RestartPolicy")
+    networks = top.table("NetworkSettings").table("Networks").children()
     return Container(
         id=identity,
         name=top.text("Name").removeprefix("/") or identity,
@@ -148,10 +158,9 @@ def container_from(
         links=tuple(_linked(entry) for entry in host.texts("Links")),
         labels=config.table("Labels").strings(),
         mounts=tuple(_mount(mount) for mount in top.tables("Mounts")),
-        addresses=tuple(
-            _address(name, end)
-            for name, end in top.table("NetworkSettings").table("Networks").children()
-        ),
+        addresses=tuple(_address(name, end) for name, end in networks),
+        networks={name: end.text("NetworkID") for name, end in networks},
+        ports=_ports(host),
         exec_sessions=exec_sessions,
     )
 
@@ -167,6 +176,7 @@ def _mount(mount: _Table) -> Mount:
         source=mount.text("Source"),
         destination=mount.text("Destination"),
         driver=mount.text("Driver"),
+        name=mount.text("Name"),
         propagation=mount.text("Propagation"),
         writable=mount.values.get("RW") is None or mount.flag("RW"),
     )
@@ -180,6 +190,20 @@ def _address(network: str, endpoint: _Table) -> Address:
         ipv6=endpoint.text("GlobalIPv6Address"),
         mac=endpoint.text("MacAddress"),
         fixed=bool(asked.text("IPv4Address") or asked.text("IPv6Address")),
+    )
+
+
+def _ports(host: _Table) -> tuple[Port, ...]:
+    """Read `PortBindings`: of `80/tcp`, the addresses and ports of the host.
+
+    Left out is what Docker chooses a port for: without one, `0`, or out of a range.
+    """
+    bindings = host.table("PortBindings")
+    return tuple(
+        Port(int(number), inside.partition("/")[2] or "tcp", binding.text("HostIp"))
+        for inside in sorted(bindings.values)
+        for binding in bindings.tables(inside)
+        if (number := binding.text("HostPort")).isdecimal() and int(number)
     )
 
 
@@ -225,6 +249,17 @@ def endpoints(data: object) -> dict[str, Endpoint]:
         )
         for name, end in _table("", data).table("Containers").children()
     }
+
+
+def network_names(data: object) -> dict[str, str]:
+    """Read the answer of `GET /networks`: the names, by id."""
+    found = (_table(f"[{i}]", v) for i, v in enumerate(_list("", data)))
+    return {network.text("Id"): network.text("Name") for network in found}
+
+
+def volume_names(data: object) -> frozenset[str]:
+    """Read the answer of `GET /volumes`."""
+    return frozenset(volume.text("Name") for volume in _table("", data).tables("Volumes"))
 
 
 def pools(data: object) -> tuple[Pool, ...]:

@@ -1,10 +1,10 @@
 """What drainer asks of the host beside Docker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from drainer.evidence import FileNote
-from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+from drainer.model import Container, EngineFacts, HostFacts, Port, ProcessFacts
 from drainer.storage import Places
 
 
@@ -96,6 +96,9 @@ class Host(Protocol):
 
         One of `reboot`, `poweroff`, `halt`, `kexec`.
         """
+
+    def port_holders(self, ports: Collection[Port]) -> dict[Port, str]:
+        """Say of those of the ports that are taken who has them, such as `nginx (pid 812)`."""
 
     def places(self, engine: EngineFacts, state: str) -> Places:
         """Look how much room there is for checkpoints; `state` is the state directory.

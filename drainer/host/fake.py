@@ -2,14 +2,14 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import PurePath
 
 from drainer.engine.fake import FakeEngine
 from drainer.errors import CheckpointInvalidError, ContainerGoneError
 from drainer.evidence import FileNote, places
-from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+from drainer.model import Container, EngineFacts, HostFacts, Port, ProcessFacts
 from drainer.storage import FileSystem, Places
 
 FACTS = HostFacts(
@@ -149,6 +149,10 @@ class FakeHost:
     def shutting_down(self) -> str:
         """Return `shutdown`."""
         return self.shutdown
+
+    def port_holders(self, ports: Collection[Port]) -> dict[Port, str]:
+        """Ask the engine, which cannot have them."""
+        return {p: who for p, who in self.engine.gone.ports.items() if p in ports}
 
     def places(self, engine: EngineFacts, state: str) -> Places:  # noqa: ARG002 - paths say nothing
         """Describe the one disk as it is now, and what is elsewhere."""

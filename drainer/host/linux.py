@@ -3,7 +3,7 @@
 import ctypes
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from drainer.host import (
     images,
     systemd,
 )
+from drainer.host import ports as port_table
 from drainer.host.proc import control_group, process_facts
 from drainer.host.procfs import Proc, parse_stat
 from drainer.host.run import Runner, run
-from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+from drainer.model import Container, EngineFacts, HostFacts, Port, ProcessFacts
 from drainer.runtime import stand_in
 from drainer.storage import Places
 from drainer.text import printable
@@ -156,6 +157,10 @@ class LinuxHost:
     def shutting_down(self) -> str:
         """Ask systemd."""
         return systemd.shutting_down(self._run)
+
+    def port_holders(self, ports: Collection[Port]) -> dict[Port, str]:
+        """Ask the kernel for the sockets of the host."""
+        return port_table.holders(ports, self._proc)
 
     def places(self, engine: EngineFacts, state: str) -> Places:
         """Ask the file systems."""

@@ -4,9 +4,12 @@ Every container counts, and prints each number. The count is what a restore must
 """
 
 import itertools
+import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -15,8 +18,11 @@ from drainer.engine.docker import DockerEngine
 from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineTimeoutError
 from drainer.host import containerd
+from drainer.host.base import Host
+from drainer.host.fake import FakeHost
+from drainer.host.linux import LinuxHost
 from drainer.host.procfs import Proc
-from drainer.model import Address, Container, RestartPolicy
+from drainer.model import Address, Container, Port, RestartPolicy
 from drainer.runtime import bundle, stand_in
 from drainer.runtime.base import Runtime
 from drainer.runtime.fake import FakeRuntime
@@ -24,12 +30,14 @@ from drainer.runtime.runc import Runc
 
 IMAGE = "lab/busybox"
 COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done"
+PUBLISHED = Port(18099)
 PATIENCE = 240.0
 """Seconds: an emulated host takes that long at worst."""
 
 
 class Harness(Protocol):
     engine: Engine
+    host: Host
     runtime: Runtime
     state: Path
     """Where checkpoints of runc's may be kept."""
@@ -38,6 +46,24 @@ class Harness(Protocol):
 
     def create(self, policy: str = "no", join: str = "") -> str:
         """Run a counting container and return its id. `join` names whose network it uses."""
+
+    def create_alone(self) -> str:
+        """Run one in a network that no other container is in, and return its id."""
+
+    def remove_network(self, network: str) -> None:
+        """Do what its owner's `docker network rm` does."""
+
+    def create_network(self, network: str) -> None:
+        """Do what its owner's `docker network create` does."""
+
+    def connect(self, network: str, container: str) -> None:
+        """Do what its owner's `docker network connect` does."""
+
+    def create_published(self) -> str:
+        """Run one with a published port and return its id."""
+
+    def taken(self, port: Port) -> AbstractContextManager[object]:
+        """Let another program have a port of the host in this block."""
 
     def progress(self, container: str) -> int:
         """Return the last number that the container reached, up or down."""
@@ -70,24 +96,52 @@ class FakeHarness:
     def __init__(self) -> None:
         self.docker = FakeEngine()
         self.engine: Engine = self.docker
+        self.host: Host = FakeHost(self.docker)
         self.runtime: Runtime = FakeRuntime(self.docker)
         self.state = Path("/nowhere")
         self._numbers = itertools.count(1)
         self._last: dict[str, int] = {}
 
     def create(self, policy: str = "no", join: str = "") -> str:
+        return self._create(policy, join)
+
+    def _create(
+        self, policy: str, join: str, network: str = "bridge", ports: tuple[Port, ...] = ()
+    ) -> str:
         number = next(self._numbers)
         container = Container(
             f"{number:064x}",
             f"contract-{number}",
             IMAGE,
             restart_policy=RestartPolicy(policy),
-            network_mode=f"container:{join}" if join else "bridge",
-            addresses=() if join else (Address("bridge", f"172.17.0.{number + 1}"),),
+            network_mode=f"container:{join}" if join else network,
+            addresses=() if join else (Address(network, f"172.17.0.{number + 1}"),),
+            ports=ports,
         )
         self.docker.add(container)
         self.advance(container.id)
         return container.id
+
+    def create_alone(self) -> str:
+        return self._create("no", "", network="contract")
+
+    def remove_network(self, network: str) -> None:
+        self.docker.remove_network(network)
+
+    def create_network(self, network: str) -> None:
+        self.docker.create_network(network)
+
+    def connect(self, network: str, container: str) -> None:
+        self.docker.connect(network, container)
+
+    def create_published(self) -> str:
+        return self._create("no", "", ports=(PUBLISHED,))
+
+    @contextmanager
+    def taken(self, port: Port) -> Iterator[None]:
+        self.docker.gone.ports[port] = "another (pid 1)"
+        yield
+        del self.docker.gone.ports[port]
 
     def progress(self, container: str) -> int:
         if self.docker.inspect(container).running:
@@ -127,6 +181,7 @@ class DockerHarness:
     def __init__(self) -> None:
         self._docker = DockerEngine()
         self.engine: Engine = self._docker
+        self.host: Host = LinuxHost()
         search_path = containerd.search_path(Proc())
         runc, self._stand_in = stand_in.find(search_path)
         self.runtime: Runtime = Runc(runc, self._stand_in, search_path)
@@ -136,11 +191,35 @@ class DockerHarness:
         restores_all = int(self.engine.facts().version.partition(".")[0]) < 28
         self._network = [] if restores_all else ["--network=host"]
         self._made: list[str] = []
+        self._networks: list[str] = []
 
     def create(self, policy: str = "no", join: str = "") -> str:
-        arguments = ["run", "--detach", f"--restart={policy}"]
-        arguments += [f"--network=container:{join}"] if join else self._network
-        identity = _docker(*arguments, IMAGE, "sh", "-c", COUNT)
+        network = [f"--network=container:{join}"] if join else self._network
+        return self._create(f"--restart={policy}", *network)
+
+    def create_alone(self) -> str:
+        self.create_network("contract")
+        return self._create("--network=contract")
+
+    def remove_network(self, network: str) -> None:
+        _docker("network", "rm", network)
+        self._networks.remove(network)
+
+    def create_network(self, network: str) -> None:
+        _docker("network", "create", network)
+        self._networks.append(network)
+
+    def connect(self, network: str, container: str) -> None:
+        _docker("network", "connect", network, container)
+
+    def create_published(self) -> str:
+        return self._create(f"--publish={PUBLISHED.number}:{PUBLISHED.number}")
+
+    def taken(self, port: Port) -> socket.socket:
+        return socket.create_server(("0.0.0.0", port.number))  # noqa: S104 - as the one published
+
+    def _create(self, *options: str) -> str:
+        identity = _docker("run", "--detach", *options, IMAGE, "sh", "-c", COUNT)
         self._made.append(identity)
         self.advance(identity)
         return identity
@@ -181,10 +260,13 @@ class DockerHarness:
         left = self._made[::-1]
         while left and time.monotonic() < deadline:
             if _run("rm", "--force", *left).returncode == 0:
-                return
+                break
             time.sleep(1)
             left = [container for container in left if not _run("inspect", container).returncode]
-        assert not left, f"containers could not be removed: {left}"
+        else:
+            assert not left, f"containers could not be removed: {left}"
+        for network in self._networks:
+            _docker("network", "rm", network)
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -311,6 +311,38 @@ def test_a_network_shows_what_its_containers_have(harness: Harness) -> None:
     assert container not in harness.engine.network(seen.network)
 
 
+def test_a_network_that_is_gone_lets_nothing_start_nor_does_its_namesake(harness: Harness) -> None:
+    container = harness.create_alone()
+    ((name, identity),) = harness.engine.inspect(container).networks.items()
+    assert harness.engine.networks()[identity] == name
+    harness.engine.kill(container)
+    harness.remove_network(name)
+    assert harness.engine.inspect(container).networks == {name: identity}
+    assert identity not in harness.engine.networks()
+    with pytest.raises(EngineError, match=f"network {identity} not found"):
+        harness.engine.start(container, harness.patience)
+    harness.create_network(name)
+    assert name in harness.engine.networks().values()
+    with pytest.raises(EngineError, match=f"network {identity} not found"):
+        harness.engine.start(container, harness.patience)
+    harness.connect(name, container)
+    harness.engine.start(container, harness.patience)
+    assert harness.engine.inspect(container).running
+
+
+def test_a_port_that_another_has_lets_nothing_start(harness: Harness) -> None:
+    container = harness.create_published()
+    (port,) = harness.engine.inspect(container).ports
+    harness.engine.kill(container)
+    assert not harness.host.port_holders([port])
+    with harness.taken(port):
+        (who,) = harness.host.port_holders([port]).values()
+        assert "(pid " in who
+        with pytest.raises(EngineError, match="address already in use"):
+            harness.engine.start(container, harness.patience)
+    assert not harness.engine.inspect(container).running
+
+
 def test_the_lowest_free_address_is_dealt_out(harness: Harness) -> None:
     first, second, third = harness.create(), harness.create(), harness.create()
     had = [address_of(harness, container) for container in (first, second, third)]

@@ -1,15 +1,20 @@
 """Containers that Docker takes for running and whose processes are gone."""
 
+import threading
 from dataclasses import replace
 
 import pytest
 
+from drainer.deadline import Deadline
+from drainer.drain import settle
 from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineUnavailableError
 from drainer.ghost import look
 from drainer.host.fake import FakeHost
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container, RestartPolicy
+from drainer.store.manifest_file import Record
+from tests.unit.world import World
 
 ENTRY = Entry("a" * 64, "web", "image", State.STOPPED, RestartPolicy("always"))
 
@@ -111,3 +116,20 @@ def test_what_was_killed_while_frozen_is_killed_for_docker_too(
     other = replace(entry, started_at="another")
     assert look(engine, host, other).running is not down
     assert kills(engine) == down
+
+
+def test_those_of_one_drain_are_waited_for_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(8):
+        world.add(f"web{number}", "always")
+        world.engine.script("kill", nth=number + 1, error=EngineUnavailableError("no containerd"))
+    world.engine.deaf = True
+    world.drain()
+    world.engine.deaf = False
+    together = threading.Barrier(8, timeout=20)
+    monkeypatch.setattr("drainer.ghost.time.sleep", lambda _seconds: together.wait())
+    carriers = world.carriers(world.engine.facts(), Deadline(None))
+    kept = settle(world.engine, world.host, Record(world.file, world.file.read()), carriers)
+    assert [e.state for e in kept] == [State.STOPPED] * 8
+    assert not any(world.now(f"web{number}").running for number in range(8))

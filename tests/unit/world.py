@@ -1,6 +1,6 @@
 """A whole host in memory: drain it, reboot it, resume it, and hold drainer to its promise."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -20,7 +20,8 @@ from drainer.manifest import CheckpointState, Entry, Manifest
 from drainer.model import ROUTES, Container, EngineFacts, Plan, RestartPolicy, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
-from drainer.resume import ResumeOptions, resume
+from drainer.resume import resume
+from drainer.resume_options import Listener, ResumeOptions
 from drainer.runtime.fake import FakeRuntime
 from drainer.store.files import Os, StateDirectory
 from drainer.store.manifest_file import ManifestFile, Record
@@ -85,6 +86,8 @@ class World:
     budget: float | None = None
     routes: tuple[Route, ...] = ROUTES
     seen: list[Entry] = field(default_factory=list)
+    heard: list[Mapping[str, str]] = field(default_factory=list)
+    """What was said to be lacking."""
 
     dead: bool = False
     """Whether the drainer process was killed: then it calls and writes nothing any more."""
@@ -165,7 +168,7 @@ class World:
         if self.file.exists and (old := self.file.read()).pending:
             carriers = self.carriers(old.engine, Deadline(None))
             record = Record(self.file, old)
-            kept = settle(self.engine, self.host, record, carriers)
+            kept = settle(self.engine, self.host, record, carriers, looks_at_once=1)
         deadline = Deadline(self.budget)
         plan = self.plan()
         return drain(
@@ -220,7 +223,7 @@ class World:
                         container_timeout=0.0,
                         leave_failed=self.leave_failed,
                     ),
-                    self.seen.append,
+                    Listener(self.seen.append, self.heard.append),
                     host_obstacles(manifest, self.host.facts(), self.engine.facts()),
                     keeper,
                 )

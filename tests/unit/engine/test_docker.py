@@ -439,6 +439,15 @@ def test_what_is_allotted_is_asked_of_the_network(docker: Docker, engine: Docker
         engine.network("none")
 
 
+def test_what_is_there_for_containers_is_asked_at_once(
+    docker: Docker, engine: DockerEngine
+) -> None:
+    docker.answers["GET /networks"] = Answer(body=[{"Id": "1", "Name": "shop"}])
+    docker.answers["GET /volumes"] = Answer(body={"Volumes": [{"Name": "data"}]})
+    assert engine.networks() == {"1": "shop"}
+    assert engine.volumes() == {"data"}
+
+
 def test_a_placeholder_overrules_its_image(docker: Docker, engine: DockerEngine) -> None:
     line = "POST /containers/create?name=drainer-placeholder-1"
     docker.answers[line] = Answer(201, {"Id": "abc", "Warnings": []})

@@ -13,10 +13,12 @@ from drainer.engine.inspect import (
     exec_ids,
     exec_is_running,
     names_no_runtime,
+    network_names,
     new_id,
+    volume_names,
 )
 from drainer.errors import EngineError
-from drainer.model import Address, Endpoint, EngineFacts, Mount, RestartPolicy
+from drainer.model import Address, Endpoint, EngineFacts, Mount, Port, RestartPolicy
 
 ID = "4f66ad9a0b2e6c6ee1d3a9a0cbf0f3f9e1e2a8a2f5a7a4f1b6f1a3f7c1d2e3f4"
 OTHER = "b" * 64
@@ -64,6 +66,15 @@ INSPECT: dict[str, Any] = {
         ],
         "DeviceRequests": [{"Driver": "", "Count": -1, "Capabilities": [["gpu"]]}],
         "Init": True,
+        "PortBindings": {
+            "80/tcp": [
+                {"HostIp": "127.0.0.1", "HostPort": "8080"},
+                {"HostIp": "", "HostPort": "0"},
+                {"HostIp": "", "HostPort": "8000-8010"},
+            ],
+            "53/udp": [{"HostIp": "", "HostPort": "53"}, {"HostIp": "", "HostPort": ""}],
+            "443/tcp": None,
+        },
     },
     "Mounts": [
         {
@@ -170,13 +181,29 @@ def test_users_of_other_containers_name_them() -> None:
 def test_mounts_and_addresses() -> None:
     container = container_from(INSPECT)
     assert container.mounts == (
-        Mount("volume", "/var/lib/docker/volumes/data/_data", "/data", "local", ""),
-        Mount("bind", "/srv", "/srv", "", "rshared", writable=False),
+        Mount("volume", "/var/lib/docker/volumes/data/_data", "/data", "local", "data"),
+        Mount("bind", "/srv", "/srv", propagation="rshared", writable=False),
     )
     assert container.addresses == (
         Address("shop_default", "172.19.0.2", "fd00::2", "02:42:ac:13:00:02", fixed=False),
         Address("shop_front", "172.20.0.9", "", "02:42:ac:14:00:09", fixed=True),
     )
+
+
+def test_only_ports_that_docker_does_not_choose_are_known() -> None:
+    found = container_from(INSPECT).ports
+    assert found == (Port(53, "udp"), Port(8080, "tcp", "127.0.0.1"))
+
+
+def test_what_there_is_for_containers() -> None:
+    networks = [{"Id": "1", "Name": "bridge"}, {"Id": "2", "Name": "shop"}]
+    assert network_names(networks) == {"1": "bridge", "2": "shop"}
+    assert volume_names({"Volumes": [{"Name": "data"}], "Warnings": None}) == {"data"}
+    assert (network_names(None), volume_names({"Volumes": None})) == ({}, frozenset())
+
+
+def test_networks_have_ids() -> None:
+    assert container_from(INSPECT).networks == {"shop_default": "", "shop_front": "c" * 64}
 
 
 def test_an_address_asked_for_in_ipv6_is_fixed() -> None:
