@@ -60,7 +60,7 @@ def what_is_lacking(
 ) -> dict[str, str]:
     """Judge by the networks (names by id; None if not known), the volumes, and the taken ports.
 
-    Docker finds a network by the id that it had when the container was connected (moby
+    Docker finds a network by the id that it had at the container's last start, if any (moby
     daemon/container_operations.go getNetworkID). What needs another of these containers lacks it,
     if that one cannot be started. Pure.
     """
@@ -86,10 +86,11 @@ def _what_it_lacks(
     taken: Mapping[Port, str],
 ) -> str:
     for name, identity in container.networks.items():
-        if networks is None or name in _OWN or identity in networks:
+        named = networks is not None and name in networks.values()
+        if networks is None or name in _OWN or identity in networks or (named and not identity):
             continue
         connect = f"`docker network connect {name} CONTAINER`"
-        if name in networks.values():
+        if named:
             return f"its network {name} was made anew: run {connect}"
         return f"its network {name} is gone: create it again, and run {connect}"
     for volume in _volumes(container):

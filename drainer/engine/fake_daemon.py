@@ -210,6 +210,7 @@ class FakeDaemon:
             restart_count=0,
             error="",
             addresses=addresses,
+            networks=self.networks.ids(addresses),
         )
 
     def die(self, box: Box, exit_code: int) -> None:

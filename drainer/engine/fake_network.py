@@ -58,8 +58,10 @@ class FakeNetworks:
     def require(self, networks: Mapping[str, str]) -> None:
         """Raise Docker's refusal to start what is in one of these, ids by name, that is gone."""
         for name, identity in networks.items():
-            if name not in OWN and identity not in self.names:
-                raise EngineError(f"network {identity} not found")
+            by_name = name in OWN or not identity
+            known = name in self.names.values() if by_name else identity in self.names
+            if not known:
+                raise EngineError(f"network {identity or name} not found")
 
     def of(self, network: str) -> tuple[Pool, ...]:
         """Return the pools of a network; the first address of each is the gateway's."""

@@ -131,6 +131,12 @@ def test_in_a_swarm_networks_are_not_judged() -> None:
     assert what_is_lacking([web], {}, (), {}) != {}
 
 
+def test_one_that_was_connected_while_it_was_down_finds_its_network_by_name() -> None:
+    web = Container("1" * 64, "web", networks={"shop": ""})
+    assert what_is_lacking([web], {"new": "shop"}, (), {}) == {}
+    assert what_is_lacking([web], {"new": "other"}, (), {}) != {}
+
+
 def test_dockers_own_networks_have_other_ids_after_every_start() -> None:
     web = Container("1" * 64, "web", networks={"bridge": "old"})
     assert what_is_lacking([web], {"new": "bridge"}, (), {}) == {}
