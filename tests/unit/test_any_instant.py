@@ -38,7 +38,7 @@ RUNTIME_CALLS: dict[str, tuple[type[DrainerError], ...]] = {
 }
 
 
-SHARED = (Mount("volume", "/v/shared", "/data"),)
+SHARED = (Mount("volume", "/v/shared", "/data", driver="local", name="shared"),)
 
 
 @pytest.fixture(autouse=True)
@@ -90,12 +90,13 @@ def test_any_one_call_may_fail(
 
 
 @pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("call", ["running", "networks", "volumes"])
 @pytest.mark.parametrize("error", [EngineError, EngineTimeoutError, EngineUnavailableError])
-def test_what_runs_may_be_untold_at_the_resume(
-    tmp_path: Path, route: Route, error: type[DrainerError]
+def test_what_there_is_may_be_untold_at_the_resume(
+    tmp_path: Path, route: Route, call: str, error: type[DrainerError]
 ) -> None:
     # At a drain it is asked for the plan alone, before anything is done.
-    fail_each(tmp_path, route, "running", "resume", error, late=False)
+    fail_each(tmp_path, route, call, "resume", error, late=False)
 
 
 def fail_each(
