@@ -140,6 +140,7 @@ def _entry(planned: PlanEntry, drain_id: str) -> Entry:
         started_at=container.started_at,
         paused=container.paused,
         addresses=container.addresses,
+        ports=container.ports,
         wave=planned.wave,
         needs=planned.needs,
         route=planned.route,

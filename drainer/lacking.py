@@ -1,18 +1,21 @@
 """What Docker has to find again to start a container at all, and may not find after a reboot.
 
-A network can have been removed while nothing ran, a volume be on a disk that is away, a port of the
-host be taken by another program. A restore is refused then, and so is a cold start.
+A network can have been removed while nothing ran, a volume be gone, a port of the host be taken by
+another program. A restore is refused then, and so is a cold start.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+import shlex
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError
 from drainer.host.base import Host
-from drainer.manifest import Manifest, State
-from drainer.model import Bond, Container, Port
+from drainer.manifest import Entry, Manifest
+from drainer.model import Bond, Container, Membership, Port
 from drainer.order import all_bonds
+from drainer.recover import Step, next_step
 
 _NEEDED = {Bond.NETWORK, Bond.PID, Bond.IPC, Bond.LINK}
 """The ways to use another container that let Docker start nothing before that one runs."""
@@ -24,79 +27,138 @@ _LOCAL = "local"
 """The driver of the volumes that Docker itself keeps. A plugin may not be up yet."""
 
 
-def lacking(manifest: Manifest, engine: Engine, host: Host) -> dict[str, str]:
+Pair = tuple[Entry, Container]
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why a container cannot be started."""
+
+    why: str
+    """The same words for all that lack the same."""
+    remedy: str = ""
+    """What is to be done for this one beside that."""
+
+    def __str__(self) -> str:
+        """Return both."""
+        return f"{self.why}; {self.remedy}" if self.remedy else self.why
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is for containers; None where that is not known."""
+
+    networks: Mapping[str, str] | None
+    """Names by id."""
+    volumes: Collection[str] | None
+    ports: Mapping[Port, str]
+    """Those that are taken, and by whom."""
+
+
+def lacking(
+    manifest: Manifest, engine: Engine, host: Host, before: Mapping[str, Lack]
+) -> dict[str, Lack]:
     """Say of each container that waits for its restore and could not be started now why, by id.
 
-    Says nothing while Docker does not answer: whoever asks next knows what to do then.
+    What cannot be told now, for want of an answer, is as it was said to be `before`.
     """
-    waiting = [entry.id for entry in manifest.entries if entry.state is State.STOPPED]
-    try:
-        down = [c for c in _present(engine, waiting) if not c.running]
-        ports = {port for container in down for port in container.ports}
-        # In a swarm, a node does not list every network that it can join.
-        networks = engine.networks() if down and not manifest.engine.swarm else None
-        volumes = engine.volumes() if any(map(_volumes, down)) else ()
-    except DrainerError:
-        return {}
-    return what_is_lacking(down, networks, volumes, host.port_holders(ports) if ports else {})
+    waiting: list[Pair] = []
+    kept: set[str] = set()
+    for entry in manifest.entries:
+        if entry.state.ended:
+            continue
+        try:
+            container = engine.inspect(entry.id)
+        except ContainerGoneError:
+            continue
+        except DrainerError:
+            kept.add(entry.id)
+            continue
+        if next_step(entry, container) is Step.RESTORE:
+            waiting.append((entry, container))
+    found = _look(waiting, engine, host, swarm=manifest.engine.swarm)
+    if (found.networks is None and not manifest.engine.swarm) or found.volumes is None:
+        kept |= {entry.id for entry, _ in waiting}
+    known = {i: lack for i, lack in before.items() if i in kept}
+    return known | what_is_lacking(waiting, found)
 
 
-def _present(engine: Engine, containers: Collection[str]) -> Iterator[Container]:
-    for container in containers:
-        with suppress(ContainerGoneError):
-            yield engine.inspect(container)
+def _look(waiting: Collection[Pair], engine: Engine, host: Host, *, swarm: bool) -> Found:
+    """Ask only for what somebody needs. In a swarm a node does not list all that it can join."""
+    networks: Mapping[str, str] | None = None if swarm else {}
+    volumes: Collection[str] | None = ()
+    if not swarm and any(_networks(container) for _, container in waiting):
+        networks = None
+        with suppress(DrainerError):
+            networks = engine.networks()
+    if any(_volumes(container) for _, container in waiting):
+        volumes = None
+        with suppress(DrainerError):
+            volumes = engine.volumes()
+    ports = {port for entry, _ in waiting for port in entry.ports}
+    return Found(networks, volumes, host.port_holders(ports) if ports else {})
+
+
+def what_is_lacking(waiting: Collection[Pair], found: Found) -> dict[str, Lack]:
+    """Judge by what was found. Pure.
+
+    What needs another one of these containers lacks it, if that one cannot be started.
+    """
+    lacks = {e.id: lack for e, c in waiting if (lack := _lack(e, c, found))}
+    names = {container.id: container.name for _, container in waiting}
+    needs = {entry.id: entry.needs for entry, _ in waiting}
+    bonds = all_bonds([container for _, container in waiting])
+    while True:
+        more = {
+            user: Lack(f"it needs {names[provider]}, which cannot be started")
+            for user, uses in bonds.items()
+            for provider, bond in uses
+            if bond in _NEEDED and provider in needs[user]
+            if provider in lacks and user not in lacks
+        }
+        if not more:
+            return lacks
+        lacks |= more
+
+
+def _lack(entry: Entry, container: Container, found: Found) -> Lack | None:
+    if found.networks is not None:
+        for member in _networks(container):
+            if lack := _lacks_network(container, member, found.networks):
+                return lack
+    if found.volumes is not None:
+        for volume in _volumes(container):
+            if volume not in found.volumes:
+                return Lack(f"its volume {volume} is gone: create it again")
+    for port in entry.ports:
+        if port in found.ports:
+            return Lack(f"{port} of this host is taken by {found.ports[port]}: free it")
+    return None
+
+
+def _lacks_network(
+    container: Container, member: Membership, networks: Mapping[str, str]
+) -> Lack | None:
+    """Judge as Docker does, which goes by the id of the last start if there is one.
+
+    See moby daemon/container_operations.go getNetworkID.
+    """
+    named = member.network in networks.values()
+    if member.id in networks or (named and not member.id):
+        return None
+    options = [f"--alias={alias}" for alias in member.aliases]
+    options += [f"--ip={member.ipv4}"] if member.ipv4 else []
+    options += [f"--ip6={member.ipv6}"] if member.ipv6 else []
+    command = ("docker", "network", "connect", *options, member.network, container.name)
+    why = "was made anew: connect it" if named else "is gone: create it again and connect it"
+    return Lack(f"its network {member.network} {why}", f"run: {shlex.join(command)}")
+
+
+def _networks(container: Container) -> tuple[Membership, ...]:
+    """Return the networks that it finds by more than their name."""
+    return tuple(member for member in container.networks if member.network not in _OWN)
 
 
 def _volumes(container: Container) -> tuple[str, ...]:
     """Return the names of its volumes that Docker itself keeps."""
     return tuple(m.name for m in container.mounts if m.kind == "volume" and m.driver == _LOCAL)
-
-
-def what_is_lacking(
-    containers: Collection[Container],
-    networks: Mapping[str, str] | None,
-    volumes: Collection[str],
-    taken: Mapping[Port, str],
-) -> dict[str, str]:
-    """Judge by the networks (names by id; None if not known), the volumes, and the taken ports.
-
-    Docker finds a network by the id that it had at the container's last start, if any (moby
-    daemon/container_operations.go getNetworkID). What needs another of these containers lacks it,
-    if that one cannot be started. Pure.
-    """
-    found = {c.id: why for c in containers if (why := _what_it_lacks(c, networks, volumes, taken))}
-    names = {c.id: c.name for c in containers}
-    bonds = all_bonds(containers)
-    while True:
-        more = {
-            user: f"it needs {names[provider]}, which cannot be started"
-            for user, uses in bonds.items()
-            for provider, bond in uses
-            if bond in _NEEDED and provider in found and user not in found
-        }
-        if not more:
-            return found
-        found |= more
-
-
-def _what_it_lacks(
-    container: Container,
-    networks: Mapping[str, str] | None,
-    volumes: Collection[str],
-    taken: Mapping[Port, str],
-) -> str:
-    for name, identity in container.networks.items():
-        named = networks is not None and name in networks.values()
-        if networks is None or name in _OWN or identity in networks or (named and not identity):
-            continue
-        connect = f"`docker network connect {name} CONTAINER`"
-        if named:
-            return f"its network {name} was made anew: run {connect}"
-        return f"its network {name} is gone: create it again, and run {connect}"
-    for volume in _volumes(container):
-        if volume not in volumes:
-            return f"its volume {volume} is gone: create it again"
-    for port in container.ports:
-        if port in taken:
-            return f"{port} of this host is taken by {taken[port]}: free it"
-    return ""

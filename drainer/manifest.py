@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from drainer.model import Address, EngineFacts, HostFacts, RestartPolicy, Route
+from drainer.model import Address, EngineFacts, HostFacts, Port, RestartPolicy, Route
 
 MANIFEST_VERSION = 1
 
@@ -64,6 +64,8 @@ class Entry:
     paused: bool = False
     """Whether its owner had paused it."""
     addresses: tuple[Address, ...] = ()
+    ports: tuple[Port, ...] = ()
+    """What Docker had bound on the host for it, but for ports of Docker's choice."""
     wave: int = 0
     needs: tuple[str, ...] = ()
     route: Route = Route.ENGINE

@@ -96,13 +96,25 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Membership:
+    """One network that a container was connected to, as it was asked for, also while it is down."""
+
+    network: str
+    id: str = ""
+    """The network's, at the last start; empty if it was connected since."""
+    aliases: tuple[str, ...] = ()
+    ipv4: str = ""
+    ipv6: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """A port of the host."""
 
     number: int
     protocol: str = "tcp"
     address: str = ""
-    """Of the host; empty for all of them."""
+    """The one of the host's that is bound; `0.0.0.0` or `::` for all of a version."""
 
     def __str__(self) -> str:
         """Return it as people write it, such as `port 80/tcp`."""
@@ -168,10 +180,9 @@ class Container:
     labels: Mapping[str, str] = field(default_factory=dict)
     mounts: tuple[Mount, ...] = ()
     addresses: tuple[Address, ...] = ()
-    networks: Mapping[str, str] = field(default_factory=dict)
-    """The ids of its networks, by name."""
+    networks: tuple[Membership, ...] = ()
     ports: tuple[Port, ...] = ()
-    """What is published on the host, without what Docker chooses a port for."""
+    """What Docker has bound on the host for it while it runs, but for ports of Docker's choice."""
     exec_sessions: int = 0
     """Running `docker exec` sessions."""
 

@@ -21,7 +21,7 @@ from drainer.errors import (
 from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import check_files, restore_obstacle
-from drainer.lacking import lacking
+from drainer.lacking import Lack, lacking
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Route
 from drainer.placeholders import AddressKeeper
@@ -35,7 +35,7 @@ from drainer.release import (
     start_like_docker,
     take_up,
 )
-from drainer.resume_options import DEAF, Listener, ResumeOptions
+from drainer.resume_options import DEAF, Audience, ResumeOptions
 from drainer.room import for_restore
 from drainer.schedule import run_in_order
 from drainer.sentences import changes, first_line, why_cold
@@ -54,17 +54,18 @@ def resume(
     carriers: Carriers,
     deadline: Deadline,
     options: ResumeOptions,
-    listener: Listener = DEAF,
+    audience: Audience = DEAF,
     obstacles: Mapping[Route, str] = MappingProxyType({}),
     keeper: AddressKeeper | None = None,
 ) -> Manifest:
-    """Restore, else start cold, every container that the manifest waits for; return it.
+    """Restore, else start cold, every container that the manifest waits for and can be started.
 
     Providers go before their users. When the budget is over, the rest is started cold; when
     interrupted, the rest keeps its state for the next resume. What could not be settled, for want
-    of an answer from Docker, is tried again; if it stays so, the manifest stays pending.
-    `obstacles` says why a route cannot be used, `keeper` sees to the addresses. That it
-    is the same Docker is the caller's to see to (`require_same_engine`).
+    of an answer from Docker or of a network, volume or port, is tried again; if it stays so, the
+    manifest that is returned stays pending. `obstacles` says why a route cannot be used, `keeper`
+    sees to the addresses. That it is the same Docker is the caller's to see to
+    (`require_same_engine`).
     """
     manifest = record.manifest
     worker = _Worker(
@@ -74,7 +75,7 @@ def resume(
         record,
         deadline,
         options,
-        listener,
+        audience,
         obstacles=obstacles,
         keeper=keeper,
     )
@@ -116,7 +117,7 @@ class _Worker:
         record: Record,
         deadline: Deadline,
         options: ResumeOptions,
-        listener: Listener,
+        audience: Audience,
         *,
         obstacles: Mapping[Route, str],
         keeper: AddressKeeper | None,
@@ -127,8 +128,8 @@ class _Worker:
         self._record = record
         self._deadline = deadline
         self._options = options
-        self._on_change = listener.changed
-        self._on_lacking = listener.lacking
+        self._on_change = audience.changed
+        self._on_lacking = audience.lacking
         self._obstacles = obstacles
         self._waiting = waiting_users(record.manifest.entries)
         self._keeper = keeper
@@ -138,7 +139,7 @@ class _Worker:
         self._last = False
         self._late: set[str] = set()
         """Ids whose restore was not ended within its time: it would not be the next time."""
-        self._lacking: dict[str, str] = {}
+        self._lacking: dict[str, Lack] = {}
         """Why Docker could not start a container at all, by id."""
         self.unsettled: set[str] = set()
         """Ids whose end is open: they are to be looked at again."""
@@ -149,7 +150,7 @@ class _Worker:
         self._last = last
         # Each of these keeps its checkpoint until it can be started.
         before = self._lacking
-        self._lacking = lacking(self._record.manifest, self._engine, self._host)
+        self._lacking = lacking(self._record.manifest, self._engine, self._host, before)
         if self._lacking != before:
             self._on_lacking(self._lacking)
 
@@ -160,12 +161,14 @@ class _Worker:
             if not entry.state.ended:
                 self.unsettled.add(container)
             return
-        if why := self._lacking.get(container):
-            self.unsettled.add(container)
-            self._record.update(container, detail=why)
-            return
+        lack = self._lacking.get(container)
         try:
-            self._act(entry)
+            if lack and self._options.give_up:
+                self._leave(entry, f"it cannot be started: {lack}; left down, as was asked for")
+            elif lack:
+                self._record.update(container, detail=str(lack))
+            else:
+                self._act(entry)
         except DrainerError as error:
             self.unsettled.add(container)
             self._on_change(self._record.update(entry.id, detail=first_line(error)))
@@ -301,7 +304,8 @@ class _Worker:
 
     def _wait_for_providers(self, entry: Entry) -> None:
         """Raise while a container that this one uses is still unsettled, but not for ever."""
-        for provider in self.unsettled.intersection(entry.needs):
+        # What cannot live without one that cannot be started is not asked for at all.
+        for provider in self.unsettled.intersection(entry.needs) - self._lacking.keys():
             if not self._last and not self._deadline.over:
                 raise DrainerError(f"it waits for {self._record.entry(provider).name}")
 
@@ -364,8 +368,7 @@ class _Worker:
         )
         self._carrier(entry).tidy(entry)
         if leave:
-            put_policy_back(self._engine, entry)
-            self._end(entry, State.LEFT, f"{why}; left down, as was asked for")
+            self._leave(entry, f"{why}; left down, as was asked for")
             return
         try:
             with self._turn(entry):
@@ -373,12 +376,15 @@ class _Worker:
         except (EngineTimeoutError, EngineUnavailableError):
             raise
         except DrainerError as error:
-            put_policy_back(self._engine, entry)
-            refusal = f"{why}; and Docker could not start it: {first_line(error)}"
-            self._end(entry, State.LEFT, refusal)
+            self._leave(entry, f"{why}; and Docker could not start it: {first_line(error)}")
         else:
             put_policy_back(self._engine, entry)
             self._end_cold(entry, why)
+
+    def _leave(self, entry: Entry, why: str) -> None:
+        """Give it back to Docker as it is; its checkpoint is kept for inspection."""
+        put_policy_back(self._engine, entry)
+        self._end(entry, State.LEFT, why, checkpoint_state=CheckpointState.UNUSABLE)
 
     def _end_cold(self, entry: Entry, why: str) -> None:
         self._end(entry, State.STARTED_COLD, why, checkpoint_state=CheckpointState.UNUSABLE)

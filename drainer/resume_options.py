@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from drainer.lacking import Lack
 from drainer.manifest import Entry
 
 
@@ -15,18 +16,20 @@ class ResumeOptions:
     """Seconds that one restore may take."""
     engine_wait: float = 0.0
     """Seconds to wait, between two passes, for a Docker that has gone away."""
+    give_up: bool = False
+    """Whether to give back to Docker what cannot be started at all, instead of keeping it."""
     leave_failed: bool = False
     """Whether to leave a container down whose memory is lost, instead of starting it cold."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """Who is told what a resume does. Both are called from several threads."""
+class Audience:
+    """Who is told what a resume does."""
 
     changed: Callable[[Entry], None]
-    """Called after each change of an entry that people want to hear of."""
-    lacking: Callable[[Mapping[str, str]], None]
-    """Called with what cannot be started at all, and why, by id, whenever that is another."""
+    """Told each change of an entry that people want to hear of, by several threads."""
+    lacking: Callable[[Mapping[str, Lack]], None]
+    """Told what cannot be started at all, and why, by id, whenever that is another."""
 
 
-DEAF = Listener(lambda _entry: None, lambda _why: None)
+DEAF = Audience(lambda _entry: None, lambda _why: None)

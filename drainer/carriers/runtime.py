@@ -16,7 +16,7 @@ HELD_PATIENCE = 60.0
 """Seconds that the engine may take to lay a container's network."""
 
 HELD_IN_VAIN = "action scripts failed"
-"""CRIU's words when its restore was not let go on (criu cr-restore.c): Docker knows why."""
+"""CRIU's words when its restore was not let go on (criu action-scripts.c): Docker knows why."""
 
 CHECKPOINTS = "checkpoints"
 """Below the state directory; in it a directory for each drain, in that one for each container."""

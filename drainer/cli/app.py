@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from drainer.cli.options import (
     Budget,
     ContainerTimeout,
     DumpFallback,
+    GiveUp,
     Json,
     OnDumpFailure,
     OnRestoreFailure,
@@ -45,7 +47,7 @@ from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
 from drainer.progress import Progress
 from drainer.resume import resume
-from drainer.resume_options import Listener, ResumeOptions
+from drainer.resume_options import Audience, ResumeOptions
 from drainer.runtime.base import Runtime
 from drainer.status import compare
 from drainer.store.lock import lock
@@ -244,6 +246,7 @@ def resume_command(
     budget: Budget = None,
     container_timeout: ContainerTimeout = 300.0,
     on_restore_failure: OnRestoreFailure = RestoreFallback.COLD,
+    give_up: GiveUp = False,
     at_boot: Annotated[bool, typer.Option(help="Wait until Docker answers; for the unit.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -269,6 +272,7 @@ def resume_command(
             parallel or _cpus(),
             container_timeout,
             ENGINE_WAIT,
+            give_up=give_up,
             leave_failed=on_restore_failure is RestoreFallback.LEAVE,
         )
         record = Record(file, manifest)
@@ -313,7 +317,7 @@ def bring_back(
             carriers,
             deadline,
             options,
-            Listener(on_change, lambda lacking: output.say_lacking(manifest, lacking)),
+            Audience(on_change, partial(output.say_lacking, manifest)),
             obstacles=obstacles,
             keeper=keeper,
         )

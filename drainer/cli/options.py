@@ -45,6 +45,10 @@ OnDumpFailure = Annotated[
         envvar="DRAINER_ON_DUMP_FAILURE",
     ),
 ]
+GiveUp = Annotated[
+    bool,
+    typer.Option("--give-up", help="Leave to Docker what cannot be started at all, for good."),
+]
 OnRestoreFailure = Annotated[
     RestoreFallback,
     typer.Option(

@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from typing import Any
 
 from drainer.errors import ExitCode
+from drainer.lacking import Lack
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Finding, Plan, PlanEntry, Verdict
 from drainer.plan import demands
@@ -212,14 +213,16 @@ def progress(entry: Entry) -> None:
     say(f"{printable(entry.name)}: {entry.state}{detail}")
 
 
-def say_lacking(manifest: Manifest, lacking: Mapping[str, str]) -> None:
+def say_lacking(manifest: Manifest, lacking: Mapping[str, Lack]) -> None:
     """Print a line for each reason why containers cannot be started, with their names."""
     names: defaultdict[str, list[str]] = defaultdict(list)
     for entry in manifest.entries:
-        if why := lacking.get(entry.id):
-            names[why].append(printable(entry.name))
+        if lack := lacking.get(entry.id):
+            names[lack.why].append(printable(entry.name))
     for why, waiting in names.items():
         say(f"cannot be started now: {', '.join(waiting)}: {why}")
+    if names:
+        say("they keep their checkpoints: afterwards, `drainer resume` restores them")
 
 
 def manifest_json(manifest: Manifest) -> dict[str, Any]:

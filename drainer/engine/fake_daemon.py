@@ -104,7 +104,7 @@ class FakeDaemon:
         box = Box(container, checkpoint_size, memory=memory)
         self.boxes[container.id] = box
         self.networks.learn(container.addresses)
-        box.set(networks=self.networks.ids(container.addresses))
+        box.set(networks=self.networks.members(container.addresses))
         if container.running:
             box.set(
                 pid=container.pid or self._next_pid(),
@@ -210,7 +210,7 @@ class FakeDaemon:
             restart_count=0,
             error="",
             addresses=addresses,
-            networks=self.networks.ids(addresses),
+            networks=self.networks.members(addresses),
         )
 
     def die(self, box: Box, exit_code: int) -> None:

@@ -4,13 +4,13 @@ As Docker's own allocator does, a dynamic address is given back when its contain
 the lowest free one is allotted at start (moby libnetwork/ipams/defaultipam).
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from drainer.errors import EngineError
-from drainer.model import Address, Pool
+from drainer.model import Address, Membership, Pool
 
 OWN = ("bridge", "host", "none")
 """Docker's own networks, which it finds by name."""
@@ -50,18 +50,18 @@ class FakeNetworks:
         """Remove a network; its containers go on naming it."""
         self.names = {identity: n for identity, n in self.names.items() if n != name}
 
-    def ids(self, addresses: Iterable[Address]) -> dict[str, str]:
-        """Return the ids that the networks of these addresses have now, by name."""
+    def members(self, addresses: Iterable[Address]) -> tuple[Membership, ...]:
+        """Return what a container notes of the networks of these addresses when it starts."""
         known = {name: identity for identity, name in self.names.items()}
-        return {a.network: known[a.network] for a in addresses if a.network in known}
+        return tuple(Membership(a.network, known.get(a.network, "")) for a in addresses)
 
-    def require(self, networks: Mapping[str, str]) -> None:
-        """Raise Docker's refusal to start what is in one of these, ids by name, that is gone."""
-        for name, identity in networks.items():
-            by_name = name in OWN or not identity
-            known = name in self.names.values() if by_name else identity in self.names
+    def require(self, networks: Iterable[Membership]) -> None:
+        """Raise Docker's refusal to start what is in a network that is gone."""
+        for member in networks:
+            by_name = member.network in OWN or not member.id
+            known = member.network in self.names.values() if by_name else member.id in self.names
             if not known:
-                raise EngineError(f"network {identity or name} not found")
+                raise EngineError(f"network {member.id or member.network} not found")
 
     def of(self, network: str) -> tuple[Pool, ...]:
         """Return the pools of a network; the first address of each is the gateway's."""

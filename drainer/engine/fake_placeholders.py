@@ -12,6 +12,7 @@ from drainer.model import (
     Address,
     Container,
     Endpoint,
+    Membership,
     Pool,
 )
 
@@ -35,7 +36,8 @@ class FakePlaceholders(FakeRequests):
     def connect(self, network: str, container: str) -> None:
         """Do what its owner's `docker network connect` does to one that is down."""
         box = self._daemon.find(container)
-        box.set(networks={**box.container.networks, network: ""})
+        others = tuple(m for m in box.container.networks if m.network != network)
+        box.set(networks=(*others, Membership(network)))
 
     def networks(self) -> Mapping[str, str]:
         """Return the names of all networks, by id."""

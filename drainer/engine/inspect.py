@@ -15,6 +15,7 @@ from drainer.model import (
     Container,
     Endpoint,
     EngineFacts,
+    Membership,
     Mount,
     Pool,
     Port,
@@ -123,7 +124,8 @@ def container_from(
         raise EngineError("Docker's answer cannot be used: the container has no Id")
     state, config, host = top.table("State"), top.table("Config"), top.table("HostConfig")
     policy = host.table("RestartPolicy")
-    networks = top.table("NetworkSettings").table("Networks").children()
+    settings = top.table("NetworkSettings")
+    networks = settings.table("Networks").children()
     return Container(
         id=identity,
         name=top.text("Name").removeprefix("/") or identity,
@@ -159,8 +161,8 @@ def container_from(
         labels=config.table("Labels").strings(),
         mounts=tuple(_mount(mount) for mount in top.tables("Mounts")),
         addresses=tuple(_address(name, end) for name, end in networks),
-        networks={name: end.text("NetworkID") for name, end in networks},
-        ports=_ports(host),
+        networks=tuple(_membership(name, end) for name, end in networks),
+        ports=_ports(settings.table("Ports"), host.table("PortBindings")),
         exec_sessions=exec_sessions,
     )
 
@@ -193,17 +195,28 @@ def _address(network: str, endpoint: _Table) -> Address:
     )
 
 
-def _ports(host: _Table) -> tuple[Port, ...]:
-    """Read `PortBindings`: of `80/tcp`, the addresses and ports of the host.
+def _membership(network: str, endpoint: _Table) -> Membership:
+    asked = endpoint.table("IPAMConfig")
+    return Membership(
+        network=network,
+        id=endpoint.text("NetworkID"),
+        aliases=endpoint.texts("Aliases"),
+        ipv4=asked.text("IPv4Address"),
+        ipv6=asked.text("IPv6Address"),
+    )
 
-    Left out is what Docker chooses a port for: without one, `0`, or out of a range.
+
+def _ports(bound: _Table, asked: _Table) -> tuple[Port, ...]:
+    """Read what Docker has bound, such as `80/tcp`, where that number was asked for.
+
+    Where none, `0` or a range was asked for, Docker chooses another one at the next start.
     """
-    bindings = host.table("PortBindings")
     return tuple(
         Port(int(number), inside.partition("/")[2] or "tcp", binding.text("HostIp"))
-        for inside in sorted(bindings.values)
-        for binding in bindings.tables(inside)
+        for inside in sorted(bound.values)
+        for binding in bound.tables(inside)
         if (number := binding.text("HostPort")).isdecimal() and int(number)
+        if number in {wish.text("HostPort") for wish in asked.tables(inside)}
     )
 
 

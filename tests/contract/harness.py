@@ -30,7 +30,7 @@ from drainer.runtime.runc import Runc
 
 IMAGE = "lab/busybox"
 COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done"
-PUBLISHED = Port(18099)
+PUBLISHED = Port(18099, "tcp", "0.0.0.0")  # noqa: S104 - as Docker shows it
 PATIENCE = 240.0
 """Seconds: an emulated host takes that long at worst."""
 

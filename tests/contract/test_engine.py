@@ -313,11 +313,12 @@ def test_a_network_shows_what_its_containers_have(harness: Harness) -> None:
 
 def test_a_network_that_is_gone_lets_nothing_start_nor_does_its_namesake(harness: Harness) -> None:
     container = harness.create_alone()
-    ((name, identity),) = harness.engine.inspect(container).networks.items()
+    (member,) = harness.engine.inspect(container).networks
+    name, identity = member.network, member.id
     assert harness.engine.networks()[identity] == name
     harness.engine.kill(container)
     harness.remove_network(name)
-    assert harness.engine.inspect(container).networks == {name: identity}
+    assert harness.engine.inspect(container).networks == (member,)
     assert identity not in harness.engine.networks()
     with pytest.raises(EngineError, match=f"network {identity} not found"):
         harness.engine.start(container, harness.patience)
@@ -332,12 +333,12 @@ def test_a_network_that_is_gone_lets_nothing_start_nor_does_its_namesake(harness
 
 def test_a_port_that_another_has_lets_nothing_start(harness: Harness) -> None:
     container = harness.create_published()
-    (port,) = harness.engine.inspect(container).ports
+    ports = harness.engine.inspect(container).ports
+    port = next(p for p in ports if ":" not in p.address)
     harness.engine.kill(container)
-    assert not harness.host.port_holders([port])
+    assert not harness.host.port_holders(ports)
     with harness.taken(port):
-        (who,) = harness.host.port_holders([port]).values()
-        assert "(pid " in who
+        assert "(pid " in harness.host.port_holders(ports)[port]
         with pytest.raises(EngineError, match="address already in use"):
             harness.engine.start(container, harness.patience)
     assert not harness.engine.inspect(container).running

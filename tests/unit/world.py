@@ -16,12 +16,13 @@ from drainer.drain import DrainOptions, drain, settle
 from drainer.engine.fake import Call, FakeEngine
 from drainer.host.fake import FakeHost
 from drainer.inventory import take_inventory
+from drainer.lacking import Lack
 from drainer.manifest import CheckpointState, Entry, Manifest
 from drainer.model import ROUTES, Container, EngineFacts, Plan, RestartPolicy, Route
 from drainer.placeholders import AddressKeeper
 from drainer.plan import make_plan
 from drainer.resume import resume
-from drainer.resume_options import Listener, ResumeOptions
+from drainer.resume_options import Audience, ResumeOptions
 from drainer.runtime.fake import FakeRuntime
 from drainer.store.files import Os, StateDirectory
 from drainer.store.manifest_file import ManifestFile, Record
@@ -83,10 +84,11 @@ class World:
     parallel: int = 1
     stop_failed: bool = False
     leave_failed: bool = False
+    give_up: bool = False
     budget: float | None = None
     routes: tuple[Route, ...] = ROUTES
     seen: list[Entry] = field(default_factory=list)
-    heard: list[Mapping[str, str]] = field(default_factory=list)
+    heard: list[Mapping[str, Lack]] = field(default_factory=list)
     """What was said to be lacking."""
 
     dead: bool = False
@@ -221,9 +223,10 @@ class World:
                     ResumeOptions(
                         parallel=self.parallel,
                         container_timeout=0.0,
+                        give_up=self.give_up,
                         leave_failed=self.leave_failed,
                     ),
-                    Listener(self.seen.append, self.heard.append),
+                    Audience(self.seen.append, self.heard.append),
                     host_obstacles(manifest, self.host.facts(), self.engine.facts()),
                     keeper,
                 )

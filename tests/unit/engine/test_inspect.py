@@ -18,10 +18,11 @@ from drainer.engine.inspect import (
     volume_names,
 )
 from drainer.errors import EngineError
-from drainer.model import Address, Endpoint, EngineFacts, Mount, Port, RestartPolicy
+from drainer.model import Address, Endpoint, EngineFacts, Membership, Mount, Port, RestartPolicy
 
 ID = "4f66ad9a0b2e6c6ee1d3a9a0cbf0f3f9e1e2a8a2f5a7a4f1b6f1a3f7c1d2e3f4"
 OTHER = "b" * 64
+EVERY = "0.0.0.0"  # noqa: S104 - nothing is bound
 
 INSPECT: dict[str, Any] = {
     "Id": ID,
@@ -68,12 +69,12 @@ INSPECT: dict[str, Any] = {
         "Init": True,
         "PortBindings": {
             "80/tcp": [
-                {"HostIp": "127.0.0.1", "HostPort": "8080"},
+                {"HostIp": "", "HostPort": "8080"},
                 {"HostIp": "", "HostPort": "0"},
                 {"HostIp": "", "HostPort": "8000-8010"},
             ],
-            "53/udp": [{"HostIp": "", "HostPort": "53"}, {"HostIp": "", "HostPort": ""}],
-            "443/tcp": None,
+            "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}, {"HostPort": ""}],
+            "443/tcp": [{"HostIp": "", "HostPort": "443"}],
         },
     },
     "Mounts": [
@@ -106,7 +107,16 @@ INSPECT: dict[str, Any] = {
     },
     "NetworkSettings": {
         "Bridge": "",
-        "Ports": {},
+        "Ports": {
+            "80/tcp": [
+                {"HostIp": EVERY, "HostPort": "8080"},
+                {"HostIp": "::", "HostPort": "8080"},
+                {"HostIp": EVERY, "HostPort": "32768"},
+                {"HostIp": EVERY, "HostPort": "8003"},
+            ],
+            "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}],
+            "443/tcp": None,
+        },
         "Networks": {
             "shop_front": {
                 "IPAMConfig": {"IPv4Address": "172.20.0.9"},
@@ -190,9 +200,12 @@ def test_mounts_and_addresses() -> None:
     )
 
 
-def test_only_ports_that_docker_does_not_choose_are_known() -> None:
-    found = container_from(INSPECT).ports
-    assert found == (Port(53, "udp"), Port(8080, "tcp", "127.0.0.1"))
+def test_only_ports_that_were_asked_for_and_are_bound_are_known() -> None:
+    assert container_from(INSPECT).ports == (
+        Port(53, "udp", "127.0.0.1"),
+        Port(8080, "tcp", EVERY),
+        Port(8080, "tcp", "::"),
+    )
 
 
 def test_what_there_is_for_containers() -> None:
@@ -202,8 +215,11 @@ def test_what_there_is_for_containers() -> None:
     assert (network_names(None), volume_names({"Volumes": None})) == ({}, frozenset())
 
 
-def test_networks_have_ids() -> None:
-    assert container_from(INSPECT).networks == {"shop_default": "", "shop_front": "c" * 64}
+def test_networks_are_known_by_what_they_were_asked_for() -> None:
+    assert container_from(INSPECT).networks == (
+        Membership("shop_default"),
+        Membership("shop_front", "c" * 64, ("web",), "172.20.0.9"),
+    )
 
 
 def test_an_address_asked_for_in_ipv6_is_fixed() -> None:
