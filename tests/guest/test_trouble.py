@@ -153,6 +153,42 @@ NEWEST = pytest.mark.suites("forky")
 
 
 @NEWEST
+def test_what_docker_cannot_start_keeps_its_memory_until_it_can(host: Host) -> None:
+    host.run("docker rm -f $(docker ps -aq) && docker network create shop", 60)
+    wanting = (
+        numbers("member", "--network shop --network-alias shelf --restart always"),
+        numbers("public", "--publish 18088:80 --restart unless-stopped"),
+    )
+    start_all(host, (*wanting, numbers("good", "--restart always")))
+    before = policies(host)
+    host.run("drainer drain", 300)
+    host.run("docker network rm shop")
+    host.run("setsid python3 -m http.server 18088 --bind 127.0.0.1 </dev/null >/dev/null 2>&1 &")
+    host.wait_until("ss -ltn | grep 127.0.0.1:18088", 60)
+
+    resumed = host.run("drainer resume", 300, check=False)
+    assert resumed.status == 13, resumed.stderr
+    assert "cannot be started now: member: its network shop is gone" in resumed.stderr
+    assert "public: port 18088/tcp of this host is taken by python3 (pid " in resumed.stderr
+    states = _states(host)
+    assert {n: e["state"] for n, e in states.items()} == {
+        "member": "stopped",
+        "public": "stopped",
+        "good": "restored",
+    }
+
+    remedy = str(states["member"]["detail"]).partition("; run: ")[2]
+    assert remedy == "docker network connect --alias=shelf shop member"
+    host.run(f"pkill -f [h]ttp.server; docker network create shop && {remedy}", 60)
+    host.run("drainer resume", 300)
+    assert running(host) == {"member", "public", "good"}
+    assert policies(host) == before
+    for name in running(host):
+        log = number_log(host, name)
+        assert log == list(range(1, len(log) + 1)), name
+
+
+@NEWEST
 def test_a_drainer_killed_in_mid_restore_leaves_runc_and_every_container(host: Host) -> None:
     in_mid_restore(host)
     host.run("pkill -9 -f 'drainer [r]esume'")
