@@ -13,12 +13,18 @@ def main() -> None:
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGHUP, _leave)
-    from drainer.cli import doctoring, installing, output  # noqa: PLC0415 - the handlers come first
+    from drainer.cli import (  # noqa: PLC0415 - the handlers come first
+        doctoring,
+        installing,
+        output,
+        reporting,
+    )
     from drainer.cli.app import app  # noqa: PLC0415
 
     output.escape_what_cannot_be_shown()
     doctoring.register(app)
     installing.register(app)
+    reporting.register(app)
 
     try:
         app()

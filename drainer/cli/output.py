@@ -12,9 +12,10 @@ from typing import Any
 
 from drainer.errors import ExitCode
 from drainer.lacking import Lack
-from drainer.manifest import CheckpointState, Entry, Manifest, State
+from drainer.manifest import Entry, Manifest, State
 from drainer.model import Finding, Plan, PlanEntry, Verdict
 from drainer.plan import demands
+from drainer.report.words import outcome
 from drainer.room import Use, side_by_side, uses
 from drainer.status import StatusRow
 from drainer.text import printable, size
@@ -240,19 +241,11 @@ def show_outcome(manifest: Manifest) -> None:
                 e.state,
                 size(e.size) if e.size else "-",
                 e.restart_policy.name or "no",
-                _outcome_words(e),
+                outcome(e),
             )
             for e in manifest.entries
         ],
     )
-
-
-def _outcome_words(entry: Entry) -> str:
-    parts = [f"{entry.skip_reason}: {entry.detail}" if entry.skip_reason else entry.detail]
-    parts += entry.notes
-    if entry.checkpoint_state is CheckpointState.UNUSABLE:
-        parts.append(f"checkpoint {entry.checkpoint} is kept for inspection")
-    return "; ".join(p for p in parts if p)
 
 
 def show_status(manifest: Manifest, rows: Sequence[StatusRow]) -> None:
@@ -269,7 +262,7 @@ def show_status(manifest: Manifest, rows: Sequence[StatusRow]) -> None:
                 row.entry.state,
                 row.docker,
                 (row.entry.restart_policy.name or "no") + (" (held)" if row.policy_held else ""),
-                _outcome_words(row.entry),
+                outcome(row.entry),
             )
             for row in rows
         ],

@@ -52,6 +52,15 @@ def parse_status(text: str) -> dict[str, str]:
     return {key: value.strip() for key, colon, value in pairs if colon}
 
 
+def parse_boot_moment(text: str) -> float | None:
+    """Find in /proc/stat when the kernel started, in seconds since the epoch by today's clock."""
+    for line in text.split("\n"):
+        match line.split():
+            case ["btime", moment] if moment.isdecimal():
+                return float(moment)
+    return None
+
+
 def parse_mountinfo(text: str) -> tuple[MountPoint, ...]:
     """Parse /proc/PID/mountinfo (proc_pid_mountinfo(5))."""
     found = []

@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from drainer.budget import TELLING, UNDO_SECONDS
-from drainer.cli import doctoring, installing, output
+from drainer.cli import doctoring, installing, output, reporting
 from drainer.cli.app import ENGINE_WAIT, LOCK_WAIT, app
 from drainer.cli.wiring import GRACE, Settings
 from drainer.doctor import rootfs
@@ -50,6 +50,7 @@ PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 
 doctoring.register(app)
 installing.register(app)
+reporting.register(app)
 GROUP = typer.main.get_command(app)
 COMMANDS = {c.name: c for c in getattr(GROUP, "commands", {}).values()}
 
@@ -374,6 +375,10 @@ def test_the_json_of_the_others_has_the_documented_fields(drainer: Drainer) -> N
     top, row = _json_tables("drainer status")
     assert _fields(drainer, "status") == top
     assert [set(r) for r in drainer.json["docker"].values()] == [row, row]
+    whole, container = _json_tables("drainer report")
+    assert _fields(drainer, "report") == {"report"}
+    assert set(drainer.json["report"]) == whole
+    assert [set(c) for c in drainer.json["report"]["containers"]] == [container, container]
 
 
 def test_the_json_of_a_diagnosis_has_the_documented_fields(

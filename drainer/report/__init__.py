@@ -1,0 +1,1 @@
+"""What a drain and its resume made of each container: the numbers, and how they are shown."""
