@@ -81,6 +81,12 @@ class HostIncompatibleError(DrainerError):
     exit_code = ExitCode.HOST_INCOMPATIBLE
 
 
+class NoContainerError(DrainerError):
+    """No running container, or more than one, goes by a name that was given."""
+
+    exit_code = ExitCode.USAGE
+
+
 class NoPermissionError(DrainerError):
     """Root is needed, or a path in use is not safely root's."""
 

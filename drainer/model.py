@@ -342,6 +342,8 @@ class PlanEntry:
     route: Route = Route.ENGINE
     route_reasons: tuple[Finding, ...] = ()
     """Why a preferred route would not carry it; empty when it is skipped or on the first one."""
+    against: Mapping[Route, tuple[Finding, ...]] = field(default_factory=dict)
+    """All that each route has against it."""
     runtime_root: str = ""
     """Where its runtime keeps its state (runc's `--root`); empty on the engine route."""
     criu_options: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ import typer
 from drainer import __version__
 from drainer.addresses import dealt
 from drainer.cli import output
+from drainer.cli.explaining import show_explanation
 from drainer.cli.options import (
     Budget,
     ContainerTimeout,
@@ -129,10 +130,21 @@ def _failed_trials(settings: Settings, found: Inventory) -> tuple[str, ...]:
 
 
 @app.command("plan")
-def plan_command(*, context: typer.Context, as_json: Json = False) -> None:
+def plan_command(
+    *,
+    context: typer.Context,
+    explain: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Show every rule, and its answer for one container."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Show what a drain would do now; touches nothing."""
     require_root("plan")
     plan = _plan(context.obj)
+    if explain is not None:
+        show_explanation(plan, explain, as_json=as_json)
+        return
     if as_json:
         output.show_json(**output.plan_json(plan))
         raise typer.Exit(ExitCode.HOST_INCAPABLE if plan.refusals else ExitCode.OK)

@@ -360,6 +360,11 @@ def test_the_json_of_a_plan_has_the_documented_fields(drainer: Drainer) -> None:
     top, entry = _json_tables("drainer plan")
     assert _fields(drainer, "plan") == top
     assert [set(e) for e in drainer.json["entries"]] == [entry, entry]
+    whole, rule = _json_tables("Explanation")
+    assert _fields(drainer, "plan", "--explain", "web") == {"explanation"}
+    assert set(drainer.json["explanation"]) == whole
+    assert all(set(r) == rule for r in drainer.json["explanation"]["rules"])
+    assert _fields(drainer, "plan") == top
     prose = section(read("docs/json.md"), "drainer plan").rpartition("\nA finding")[2]
     findings = [f for e in drainer.json["entries"] for f in e["reasons"]]
     assert [name for name in findings[0] if f"`{name}`" not in prose] == []
