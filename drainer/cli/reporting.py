@@ -11,6 +11,7 @@ from drainer.cli.options import Json
 from drainer.cli.wiring import Settings, require_root
 from drainer.host.procfs import Proc, parse_boot_moment
 from drainer.report.facts import make_report
+from drainer.report.metrics import metrics
 from drainer.report.timeline import svg
 from drainer.report.words import COLUMNS, document, markdown, row, summary
 from drainer.text import printable
@@ -22,6 +23,7 @@ class Format(StrEnum):
     TABLE = "table"
     MARKDOWN = "markdown"
     SVG = "svg"
+    METRICS = "metrics"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +36,7 @@ def report_command(
     context: typer.Context,
     shape: Annotated[
         Format,
-        typer.Option("--format", help="A table, Markdown for a ticket, or a picture."),
+        typer.Option("--format", help="A table, Markdown for a ticket, a picture, metrics."),
     ] = Format.TABLE,
     as_json: Json = False,
 ) -> None:
@@ -48,6 +50,8 @@ def report_command(
         output.show_json(report=document(report))
     elif shape is Format.MARKDOWN:
         output.line(markdown(report))
+    elif shape is Format.METRICS:
+        output.line(metrics(report))
     elif shape is Format.SVG:
         output.line(svg(report))
     else:

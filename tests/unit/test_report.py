@@ -15,6 +15,7 @@ from drainer.host.procfs import parse_boot_moment
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import RestartPolicy
 from drainer.report.facts import Phase, Report, make_report
+from drainer.report.metrics import metrics
 from drainer.report.timeline import svg
 from drainer.report.words import COLUMNS, document, duration, markdown, row, summary
 from tests.unit.test_cli import Drainer
@@ -234,6 +235,27 @@ def test_a_document_for_programs_has_numbers(report: Report) -> None:
     assert (shell["away_seconds"], shell["skip_reason"]) == (None, "tty")
 
 
+def test_metrics_have_what_is_known(report: Report) -> None:
+    lines = metrics(report).splitlines()
+    assert "drainer_pending 0" in lines
+    assert 'drainer_containers{state="restored"} 2' in lines
+    assert 'drainer_containers{state="gone"} 0' in lines
+    assert 'drainer_container_away_seconds{name="web"} 61' in lines
+    assert not any('away_seconds{name="shell"' in line for line in lines)
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
+    assert len(names) == len(set(names))
+    for line in lines:
+        assert re.fullmatch(
+            r'# (HELP|TYPE) drainer_[a-z_]+ .+|drainer_[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9.e+]+', line
+        ), line
+
+
+def test_metrics_take_no_name_for_a_label() -> None:
+    evil = replace(WEB, name='x"} 1\ndrainer_pending{a="\\')
+    lines = metrics(make_report(manifest(evil))).splitlines()
+    assert r'drainer_container_dump_seconds{name="x\"} 1\\ndrainer_pending{a=\"\\"} 2' in lines
+
+
 def test_the_kernel_tells_when_it_started() -> None:
     assert parse_boot_moment("cpu 1 2\nbtime 1700000000\nprocesses 1\n") == 1700000000
     assert parse_boot_moment("btime x\n") is None
@@ -267,6 +289,8 @@ def test_the_command_reports_in_every_shape(carried: Drainer) -> None:
     assert carried.out.startswith("# Containers carried")
     assert carried("report", "--format", "svg") == ExitCode.OK
     assert ET.fromstring(carried.out).tag == f"{SVG}svg"  # noqa: S314 - our own
+    assert carried("report", "--format", "metrics") == ExitCode.OK
+    assert 'drainer_containers{state="restored"} 1\n' in carried.out
     assert carried("report", "--json") == ExitCode.OK
     assert {c["state"] for c in carried.json["report"]["containers"]} == {"restored", "left"}
 

@@ -1,0 +1,57 @@
+"""A report as metrics, for the textfile collector of node_exporter. Pure."""
+
+from collections.abc import Iterable
+
+from drainer.manifest import State
+from drainer.report.facts import Passage, Phase, Report
+from drainer.text import printable
+
+_Sample = tuple[str, float | None]
+
+
+def metrics(report: Report) -> str:
+    """Return the report in the text format of Prometheus, without what is not known."""
+    manifest = report.manifest
+    counts = report.counts
+    families = (
+        ("drain_timestamp_seconds", "When the last drain began.", [("", report.began)]),
+        ("pending", "Whether something waits for a resume.", [("", float(manifest.pending))]),
+        (
+            "containers",
+            "Containers of the last drain, by what became of them.",
+            [(_label("state", state), float(counts.get(state, 0))) for state in State],
+        ),
+        ("drain_seconds", "How long the drain took.", [("", report.drain_seconds)]),
+        ("host_away_seconds", "From the drain's end to the resume.", [("", report.host_seconds)]),
+        ("resume_seconds", "How long the resume took.", [("", report.resume_seconds)]),
+        ("checkpoint_bytes", "Size of all checkpoints.", [("", float(report.size))]),
+        (
+            "container_away_seconds",
+            "For how long nobody could use a container.",
+            _each(report.passages),
+        ),
+        (
+            "container_dump_seconds",
+            "How long the dump of a container took.",
+            _each(report.passages, Phase.DUMP),
+        ),
+    )
+    return "\n".join(line for family in families for line in _family(*family))
+
+
+def _each(passages: Iterable[Passage], *phases: Phase) -> list[_Sample]:
+    return [
+        (_label("name", p.entry.name), p.seconds(*phases) if phases else p.away) for p in passages
+    ]
+
+
+def _family(name: str, words: str, samples: list[_Sample]) -> list[str]:
+    known = [(labels, value) for labels, value in samples if value is not None]
+    head = [f"# HELP drainer_{name} {words}", f"# TYPE drainer_{name} gauge"]
+    return [*head, *(f"drainer_{name}{labels} {value:.15g}" for labels, value in known)]
+
+
+def _label(name: str, value: str) -> str:
+    """Write a label; what Prometheus has no escape for is escaped as everywhere."""
+    safe = printable(value, 200).replace("\\", "\\\\").replace('"', '\\"')
+    return f'{{{name}="{safe}"}}'
