@@ -1,8 +1,9 @@
 """Break a real host in the middle of a drain or a resume, again and again, and count.
 
-`python -m tests.lab.campaign [--rounds N] [--suite SUITE]`. Each round has a number, and the number
-decides what breaks and when. Rounds that this checkout has behind it are not repeated, so that a
-campaign can be ended and carried on at any time; the table is of all its rounds.
+`python -m tests.lab.campaign [--rounds N] [--fault NAME] [--suite SUITE]`.
+Each round has a number, which decides what breaks and when. Rounds that this checkout has behind it
+are not repeated, so that a campaign can be ended and carried on at any time; the table is of all
+its rounds.
 """
 
 import argparse
@@ -182,6 +183,7 @@ def main() -> int:
     """Play rounds until enough are noted; return 1 if the promise was broken in any."""
     parser = argparse.ArgumentParser(prog="tests/campaign", description=__doc__)
     parser.add_argument("--rounds", type=int, default=64)
+    parser.add_argument("--fault", choices=[f.name for f in FAULTS], help="only its rounds")
     parser.add_argument("--suite", default="forky", choices=sorted(RECIPES))
     arguments = parser.parse_args()
     image = with_drainer(build.image(arguments.suite), CHECKOUT)
@@ -190,7 +192,8 @@ def main() -> int:
         [json.loads(line) for line in record.read_text().splitlines()] if record.exists() else []
     )
     done = {line["number"] for line in lines}
-    left = [plan(n) for n in range(arguments.rounds) if n not in done]
+    rounds = map(plan, range(arguments.rounds))
+    left = [r for r in rounds if r.number not in done and arguments.fault in {None, r.fault}]
     while left:
         with ExitStack() as stack:
             host = stack.enter_context(start(image))
