@@ -65,11 +65,15 @@ def _line(rule: HostRule | Rule, plan: Plan, entry: PlanEntry) -> Line:
 
 
 def _notes(plan: Plan, entry: PlanEntry) -> Iterator[Line]:
-    """Return the lines of the notes: made only of what is carried, and whatever its route."""
+    """Return the lines of the notes, which are made only of what is carried."""
     for rule in NOTES:
         note = _of(rule.id, entry.notes)
         answer = Answer.NOTE if note else Answer.NOT_ASKED if entry.reasons else Answer.OK
-        yield Line(rule.id, tuple((route, answer) for route in plan.routes), note)
+        answers = (
+            (route, Answer.NOT_ASKED if _refused(entry.against.get(route, ())) else answer)
+            for route in plan.routes
+        )
+        yield Line(rule.id, tuple(answers), note)
 
 
 def _of(rule: str, findings: Iterable[Finding]) -> Finding | None:

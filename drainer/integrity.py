@@ -1,7 +1,7 @@
 """See to it that no checkpoint is restored from other images, or over other files, than its own."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 
 from drainer.deadline import Deadline
@@ -62,17 +62,20 @@ def secure(
     return digest, tuple(notes)
 
 
-def check_files(record: Record, host: Host, boot_id: str, deadline: Deadline) -> None:
+def check_files(
+    record: Record, host: Host, boot_id: str, deadline: Deadline, away: Collection[str] = ()
+) -> None:
     """Find out, before anything is restored, which containers' files have changed.
 
     What is restored may write to files that others share with it, so this is done once for all of
     them, and what came of it is on disk before the first restore: a resume that is run again in
     the same boot relies on it. In another boot, Docker may have started others meanwhile, so then
-    all is looked at anew. A checkpoint whose files have changed becomes unusable.
+    all is looked at anew. A checkpoint whose files have changed becomes unusable. Of the
+    containers `away` the files are out of reach: they are not missing.
     """
     verdicts: dict[str, Mapping[str, object]] = {}
     for entry in record.manifest.entries:
-        waits = entry.state is State.STOPPED
+        waits = entry.state is State.STOPPED and entry.id not in away
         if not (waits and entry.evidence and entry.checkpoint_state is CheckpointState.COMPLETE):
             continue
         if boot_id and entry.files_checked == boot_id:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError
 from drainer.host.base import Host
@@ -38,6 +39,8 @@ class Lack:
     """The same words for all that lack the same."""
     remedy: str = ""
     """What is to be done for this one beside that."""
+    files_away: bool = False
+    """Whether files that it had open cannot be looked at."""
 
     def __str__(self) -> str:
         """Return both."""
@@ -52,11 +55,15 @@ class Found:
     """Names by id."""
     volumes: Collection[str] | None
     ports: Mapping[Port, str]
-    """Those that are taken, and by whom."""
+    """Those that cannot be bound, and why."""
 
 
 def lacking(
-    manifest: Manifest, engine: Engine, host: Host, before: Mapping[str, Lack]
+    manifest: Manifest,
+    engine: Engine,
+    host: Host,
+    deadline: Deadline,
+    before: Mapping[str, Lack],
 ) -> dict[str, Lack]:
     """Say of each container that waits for its restore and could not be started now why, by id.
 
@@ -65,6 +72,9 @@ def lacking(
     waiting: list[Pair] = []
     kept: set[str] = set()
     for entry in manifest.entries:
+        if deadline.over or deadline.interrupted:
+            # Nothing more is restored in this run, and each look may take a minute.
+            return dict(before)
         if entry.state.ended:
             continue
         try:
@@ -96,7 +106,7 @@ def _look(waiting: Collection[Pair], engine: Engine, host: Host, *, swarm: bool)
         with suppress(DrainerError):
             volumes = engine.volumes()
     ports = {port for entry, _ in waiting for port in entry.ports}
-    return Found(networks, volumes, host.port_holders(ports) if ports else {})
+    return Found(networks, volumes, host.port_obstacles(ports) if ports else {})
 
 
 def what_is_lacking(waiting: Collection[Pair], found: Found) -> dict[str, Lack]:
@@ -129,10 +139,10 @@ def _lack(entry: Entry, container: Container, found: Found) -> Lack | None:
     if found.volumes is not None:
         for volume in _volumes(container):
             if volume not in found.volumes:
-                return Lack(f"its volume {volume} is gone: create it again")
+                return Lack(f"its volume {volume} is gone: create it again", files_away=True)
     for port in entry.ports:
         if port in found.ports:
-            return Lack(f"{port} of this host is taken by {found.ports[port]}: free it")
+            return Lack(found.ports[port])
     return None
 
 

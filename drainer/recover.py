@@ -4,9 +4,10 @@ Whatever ended the last run - its own end, a crash, a power cut - the answer is 
 acting on it twice is harmless.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 
+from drainer.addresses import Number, number
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container
 
@@ -86,3 +87,21 @@ def waiting_users(entries: Iterable[Entry]) -> frozenset[str]:
         if not more:
             return frozenset(waiting)
         waiting |= more
+
+
+def resume_order(entries: Collection[Entry]) -> dict[str, list[str]]:
+    """Return who is waited for, by id, in the order in which they are resumed.
+
+    Providers come first, also where only the number of places decides who waits; then those of the
+    lowest address, so that the fewest have to be held.
+    """
+    known = {e.id: e for e in entries}
+    return {
+        e.id: [p for p in e.needs if p in known and known[p].wave > e.wave]
+        for e in sorted(entries, key=_turn)
+    }
+
+
+def _turn(entry: Entry) -> tuple[int, list[Number]]:
+    addresses = (number(a.ipv4) for a in entry.addresses)
+    return -entry.wave, [found for found in addresses if found]

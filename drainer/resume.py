@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from types import MappingProxyType
 
-from drainer.addresses import Number, number
 from drainer.admission import Admission
 from drainer.carriers.base import Carrier, Carriers
 from drainer.deadline import Deadline
@@ -25,7 +24,7 @@ from drainer.lacking import Lack, lacking
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Route
 from drainer.placeholders import AddressKeeper
-from drainer.recover import Step, next_step, waiting_users
+from drainer.recover import Step, next_step, resume_order, waiting_users
 from drainer.release import (
     forget,
     may_restore_again,
@@ -80,15 +79,12 @@ def resume(
         keeper=keeper,
     )
     take_up(record, carriers)
-    check_files(record, host, host.boot_id(), deadline)
-    known = {e.id: e for e in manifest.entries}
-    # Providers first, also where only the number of places decides who waits.
-    providers = {
-        e.id: [p for p in e.needs if p in known and known[p].wave > e.wave]
-        for e in sorted(manifest.entries, key=_resume_order)
-    }
+    worker.begin_pass(last=False)
+    check_files(record, host, host.boot_id(), deadline, worker.without_files)
+    providers = resume_order(manifest.entries)
     for turn in range(PASSES):
-        worker.begin_pass(last=turn == PASSES - 1)
+        if turn:
+            worker.begin_pass(last=turn == PASSES - 1)
         run_in_order(providers, worker.bring_back, options.parallel)
         if not worker.unsettled or deadline.interrupted:
             break
@@ -98,12 +94,6 @@ def resume(
     if not worker.unsettled:
         record.finish()
     return record.manifest
-
-
-def _resume_order(entry: Entry) -> tuple[int, list[Number]]:
-    """Order by wave, then by address: so the fewest addresses have to be held."""
-    known = (number(a.ipv4) for a in entry.addresses)
-    return -entry.wave, [found for found in known if found]
 
 
 class _Worker:
@@ -150,9 +140,16 @@ class _Worker:
         self._last = last
         # Each of these keeps its checkpoint until it can be started.
         before = self._lacking
-        self._lacking = lacking(self._record.manifest, self._engine, self._host, before)
+        self._lacking = lacking(
+            self._record.manifest, self._engine, self._host, self._deadline, before
+        )
         if self._lacking != before:
             self._on_lacking(self._lacking)
+
+    @property
+    def without_files(self) -> frozenset[str]:
+        """Ids of those whose open files cannot be looked at now."""
+        return frozenset(i for i, lack in self._lacking.items() if lack.files_away)
 
     def bring_back(self, container: str) -> None:
         """Do for one container what the manifest and Docker say is left to do."""
@@ -299,7 +296,8 @@ class _Worker:
     def _stopped_again(self, entry: Entry) -> bool:
         again = may_restore_again(self._carriers, self._record.entry(entry.id))
         if again:
-            self._record.update(entry.id, state=State.STOPPED)
+            # Not stamped: it was stopped by the drain.
+            self._record.update_all({entry.id: {"state": State.STOPPED}})
         return again
 
     def _wait_for_providers(self, entry: Entry) -> None:
@@ -363,8 +361,12 @@ class _Worker:
         """
         unusable = CheckpointState.UNUSABLE
         leave = self._options.leave_failed and entry.checkpoint_state is not CheckpointState.NONE
+        begun = self._record.entry(entry.id).state is State.RESTORING
         entry = self._record.update(
-            entry.id, state=State.RESTORING, detail=why, checkpoint_state=unusable
+            entry.id,
+            state=None if begun else State.RESTORING,
+            detail=why,
+            checkpoint_state=unusable,
         )
         self._carrier(entry).tidy(entry)
         if leave:

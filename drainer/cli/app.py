@@ -144,7 +144,7 @@ def plan_command(
     plan = _plan(context.obj)
     if explain is not None:
         show_explanation(plan, explain, as_json=as_json)
-        return
+        raise typer.Exit(ExitCode.HOST_INCAPABLE if plan.refusals else ExitCode.OK)
     if as_json:
         output.show_json(**output.plan_json(plan))
         raise typer.Exit(ExitCode.HOST_INCAPABLE if plan.refusals else ExitCode.OK)

@@ -24,6 +24,8 @@ class FakeFiles:
     def __init__(self) -> None:
         self._files: dict[str, FakeFile] = {}
         self._inodes = 10
+        self.away: set[str] = set()
+        """Paths on a disk that is not there now."""
 
     def write(self, path: str, *, restored: bool = False) -> None:
         """Write to a file in place; `restored` tells that a restored container does."""
@@ -45,7 +47,7 @@ class FakeFiles:
     def look(self, path: str) -> FileNote:
         """Look at a file as a host does."""
         file = self._files.get(path)
-        if file is None:
+        if file is None or path in self.away:
             return FileNote(path)
         return FileNote(path, file.inode, _SIZE, file.by_restored + file.by_others)
 

@@ -97,8 +97,8 @@ class Host(Protocol):
         One of `reboot`, `poweroff`, `halt`, `kexec`.
         """
 
-    def port_holders(self, ports: Collection[Port]) -> dict[Port, str]:
-        """Say of those of the ports that are taken who has them, such as `nginx (pid 812)`."""
+    def port_obstacles(self, ports: Collection[Port]) -> dict[Port, str]:
+        """Say of those of the ports that Docker could not bind now why."""
 
     def places(self, engine: EngineFacts, state: str) -> Places:
         """Look how much room there is for checkpoints; `state` is the state directory.

@@ -150,9 +150,10 @@ class FakeHost:
         """Return `shutdown`."""
         return self.shutdown
 
-    def port_holders(self, ports: Collection[Port]) -> dict[Port, str]:
+    def port_obstacles(self, ports: Collection[Port]) -> dict[Port, str]:
         """Ask the engine, which cannot have them."""
-        return {p: who for p, who in self.engine.gone.ports.items() if p in ports}
+        taken = self.engine.gone.ports
+        return {p: f"{p} of this host is taken by {taken[p]}: free it" for p in ports if p in taken}
 
     def places(self, engine: EngineFacts, state: str) -> Places:  # noqa: ARG002 - paths say nothing
         """Describe the one disk as it is now, and what is elsewhere."""

@@ -158,9 +158,9 @@ class LinuxHost:
         """Ask systemd."""
         return systemd.shutting_down(self._run)
 
-    def port_holders(self, ports: Collection[Port]) -> dict[Port, str]:
-        """Ask the kernel for the sockets of the host."""
-        return port_table.holders(ports, self._proc)
+    def port_obstacles(self, ports: Collection[Port]) -> dict[Port, str]:
+        """Try to bind them."""
+        return port_table.obstacles(ports, self._proc)
 
     def places(self, engine: EngineFacts, state: str) -> Places:
         """Ask the file systems."""

@@ -1,4 +1,4 @@
-"""Ports of the host that are taken, and by whom."""
+"""Ports of the host that Docker cannot bind now, and why."""
 
 import errno
 import re
@@ -6,6 +6,7 @@ import socket
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from drainer.host.procfs import Proc
 from drainer.model import Port
@@ -15,7 +16,9 @@ _WAITS = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}
 """The tables of /proc/PID/net, and the state in each of a socket that waits for whoever comes:
 LISTEN and CLOSE (include/net/tcp_states.h)."""
 
+_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_TELLING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
 _SOCKET = re.compile(r"socket:\[(\d+)\]", re.ASCII)
 
 
@@ -28,38 +31,49 @@ class Waiting:
     inode: int
 
 
-def holders(ports: Collection[Port], proc: Proc) -> dict[Port, str]:
-    """Say of those of the ports that are taken who has them, such as `nginx (pid 812)`."""
-    taken = [port for port in ports if is_taken(port)]
-    if not taken:
-        return {}
-    waiting = {(found.protocol, found.number): found.inode for found in _waiting(proc)}
-    inodes = {port: waiting.get((port.protocol, port.number), 0) for port in taken}
-    owners = _owners(set(inodes.values()), proc)
-    return {port: owners.get(inode, "another program") for port, inode in inodes.items()}
+def obstacles(ports: Collection[Port], proc: Proc) -> dict[Port, str]:
+    """Say of those of the ports that Docker could not bind now why."""
+    found = {port: problem for port in ports if (problem := bind(port)) in _TELLING}
+    taken = [port for port, problem in found.items() if problem == errno.EADDRINUSE]
+    who = _holders(taken, proc) if taken else {}
+    return {
+        port: f"{port} of this host is taken by {who[port]}: free it"
+        if port in who
+        else f"the host has no address {port.address} now: bring it up"
+        for port in found
+    }
 
 
-def is_taken(port: Port) -> bool:
-    """Try whether it can be bound, as Docker does (moby libnetwork/drivers/bridge/port_mapping).
+def bind(port: Port) -> int:
+    """Bind a port for a moment, as Docker does; return the errno of the refusal, or 0.
 
-    With SO_REUSEADDR, which Go sets for TCP and Docker 28 for UDP, too: an older Docker refuses
-    more. In doubt it is free, and Docker's own refusal tells.
+    See moby libnetwork/drivers/bridge/port_mapping. With SO_REUSEADDR, which Go sets for TCP and
+    Docker 28 for UDP, too: an older Docker refuses more. What cannot be tried is not refused:
+    Docker's own refusal tells.
     """
     kind = _KINDS.get(port.protocol)
     if kind is None or not port.address:
-        return False
-    family = socket.AF_INET6 if ":" in port.address else socket.AF_INET
+        return 0
     try:
+        family = _FAMILIES[ip_address(port.address).version]
         with socket.socket(family, kind) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             trial.bind((port.address, port.number))
     except OSError as error:
-        return error.errno == errno.EADDRINUSE
+        return error.errno or 0
     except (OverflowError, ValueError):
-        return False
-    return False
+        return 0
+    return 0
+
+
+def _holders(ports: Collection[Port], proc: Proc) -> dict[Port, str]:
+    """Say who has each of these ports, such as `nginx (pid 812)`."""
+    waiting = {(found.protocol, found.number): found.inode for found in _waiting(proc)}
+    inodes = {port: waiting.get((port.protocol, port.number), 0) for port in ports}
+    owners = _owners(set(inodes.values()), proc)
+    return {port: owners.get(inode, "another program") for port, inode in inodes.items()}
 
 
 def _waiting(proc: Proc) -> Iterator[Waiting]:

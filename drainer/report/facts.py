@@ -56,8 +56,11 @@ class Passage:
     @property
     def away(self) -> float | None:
         """Seconds for which nobody could use it: from its pause until it ran again."""
-        back = self.entry.state in BACK and self.spans and self.spans[-1].phase is not Phase.DOWN
-        return self.spans[-1].end - self.spans[0].begin if back else None
+        phases = {span.phase for span in self.spans}
+        back = phases & {Phase.RESTORE, Phase.COLD}
+        if not back or Phase.DOWN not in phases or Phase.DUMP not in phases:
+            return None
+        return self.spans[-1].end - self.spans[0].begin
 
     @property
     def speed(self) -> float | None:
@@ -72,7 +75,7 @@ class Report:
 
     manifest: Manifest
     passages: tuple[Passage, ...]
-    began: float
+    began: float | None
     drained: float | None
     """When the last container was down."""
     booted: float | None
@@ -81,7 +84,7 @@ class Report:
     """When the first container was asked for again."""
     ended: float | None
     kernel: str = ""
-    """The kernel's release now, if it is the one of the resume."""
+    """The release of the kernel of the resume, if that is known."""
 
     @property
     def counts(self) -> dict[State, int]:
@@ -100,8 +103,8 @@ class Report:
         return between(self.began, self.drained)
 
     @property
-    def host_seconds(self) -> float | None:
-        """How long the host was away: from the last container's end to the first restore."""
+    def between_seconds(self) -> float | None:
+        """How long it was from the last container's end to the first restore."""
         return between(self.drained, self.resumed)
 
     @property
@@ -128,8 +131,10 @@ def make_report(manifest: Manifest, booted: float | None = None, kernel: str = "
     `booted` is when the kernel started that runs now, and `kernel` its release. They are used only
     if that was between the drain and the resume.
     """
-    stops = _moments(manifest.entries, State.STOPPED)
-    restores = _moments(manifest.entries, State.RESTORING)
+    began = _moment(manifest.created)
+    # What still waits from an earlier drain went down in that one.
+    stops = _moments(manifest.entries, State.STOPPED, began)
+    restores = _moments(manifest.entries, State.RESTORING, began)
     drained, resumed = max(stops, default=None), min(restores, default=None)
     fits = (
         booted is not None
@@ -140,7 +145,7 @@ def make_report(manifest: Manifest, booted: float | None = None, kernel: str = "
     return Report(
         manifest=manifest,
         passages=tuple(_passage(entry) for entry in manifest.entries),
-        began=_moment(manifest.created) or 0.0,
+        began=began,
         drained=drained,
         booted=booted if fits else None,
         resumed=resumed,
@@ -151,7 +156,8 @@ def make_report(manifest: Manifest, booted: float | None = None, kernel: str = "
 
 def _passage(entry: Entry) -> Passage:
     at = {state: _moment(entry.times.get(state, "")) for state in State}
-    dumped = at[State.DUMPED]
+    # One that could not be checkpointed and was told to stop was never dumped.
+    dumped = at[State.DUMPED] if at[State.DUMPED] is not None else at[State.STOPPED]
     restoring, back = at[State.RESTORING], at[entry.state] if entry.state in BACK else None
     last = Phase.COLD if entry.state is State.STARTED_COLD else Phase.RESTORE
     spans = (
@@ -168,9 +174,9 @@ def _span(phase: Phase, begin: float | None, end: float | None) -> Span | None:
     return Span(phase, begin, end)
 
 
-def _moments(entries: Iterable[Entry], state: State) -> list[float]:
+def _moments(entries: Iterable[Entry], state: State, since: float | None) -> list[float]:
     found = (_moment(entry.times.get(state, "")) for entry in entries)
-    return [moment for moment in found if moment is not None]
+    return [moment for moment in found if moment is not None and moment >= (since or 0.0)]
 
 
 def _moment(text: str) -> float | None:

@@ -19,10 +19,10 @@ def metrics(report: Report) -> str:
         (
             "containers",
             "Containers of the last drain, by what became of them.",
-            [(_label("state", state), float(counts.get(state, 0))) for state in State],
+            [(_labels(state=state), float(counts.get(state, 0))) for state in State],
         ),
         ("drain_seconds", "How long the drain took.", [("", report.drain_seconds)]),
-        ("host_away_seconds", "From the drain's end to the resume.", [("", report.host_seconds)]),
+        ("between_seconds", "From the drain's end to the resume.", [("", report.between_seconds)]),
         ("resume_seconds", "How long the resume took.", [("", report.resume_seconds)]),
         ("checkpoint_bytes", "Size of all checkpoints.", [("", float(report.size))]),
         (
@@ -41,7 +41,11 @@ def metrics(report: Report) -> str:
 
 def _each(passages: Iterable[Passage], *phases: Phase) -> list[_Sample]:
     return [
-        (_label("name", p.entry.name), p.seconds(*phases) if phases else p.away) for p in passages
+        (
+            _labels(name=p.entry.name, id=p.entry.id[:12]),
+            p.seconds(*phases) if phases else p.away,
+        )
+        for p in passages
     ]
 
 
@@ -51,7 +55,11 @@ def _family(name: str, words: str, samples: list[_Sample]) -> list[str]:
     return [*head, *(f"drainer_{name}{labels} {value:.15g}" for labels, value in known)]
 
 
-def _label(name: str, value: str) -> str:
-    """Write a label; what Prometheus has no escape for is escaped as everywhere."""
-    safe = printable(value, 200).replace("\\", "\\\\").replace('"', '\\"')
-    return f'{{{name}="{safe}"}}'
+def _labels(**labels: str) -> str:
+    """Write labels; what Prometheus has no escape for is escaped as everywhere."""
+    pairs = (f'{name}="{_quoted(value)}"' for name, value in labels.items())
+    return f"{{{','.join(pairs)}}}"
+
+
+def _quoted(value: str) -> str:
+    return printable(value, 200).replace("\\", "\\\\").replace('"', '\\"')

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from drainer.manifest import State
-from drainer.report.facts import BACK, Passage, Phase, Report
+from drainer.report.facts import Passage, Phase, Report
 from drainer.report.words import duration
 from drainer.text import printable, size
 
@@ -18,6 +18,7 @@ NAME = 26
 """Characters of a name that have room."""
 REASON = 80
 TICKS = 10
+DAY = 86400.0
 STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
 
 COLOURS = {
@@ -32,9 +33,11 @@ MEANINGS = {
     Phase.RESTORE: "restored",
     Phase.COLD: "started cold",
 }
+AWAY = {State.DUMPED, State.STOPPED, State.RESTORING, State.GONE}
 RUNNING = "#cfe8d8"
 INK, PALE, LINE, PAPER = "#1d2630", "#66707c", "#dfe3e8", "#ffffff"
 BAND = "#f1f3f6"
+BETWEEN = "between drain and resume"
 FONT = "font-family:system-ui,'DejaVu Sans',sans-serif;font-size:12px"
 
 
@@ -81,24 +84,28 @@ def _order(passage: Passage) -> tuple[bool, float]:
 
 
 def _scale(report: Report) -> Scale:
-    ends = [span.end for passage in report.passages for span in passage.spans]
-    last = max((*ends, report.ended or report.began, report.drained or report.began))
-    room = max(1.0, (last - report.began) * 0.02)
-    return Scale(report.began - room, last + room)
+    spans = [span for passage in report.passages for span in passage.spans]
+    whole = (report.began, report.drained, report.resumed, report.ended)
+    moments = [m for m in whole if m is not None]
+    moments += [m for span in spans for m in (span.begin, span.end)]
+    first, last = min(moments, default=0.0), max(moments, default=0.0)
+    room = max(1.0, (last - first) * 0.02)
+    return Scale(first - room, last + room)
 
 
 def _head(root: Element, report: Report) -> None:
     manifest = report.manifest
-    began = datetime.fromtimestamp(report.began, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     carried = sum(p.entry.state is State.RESTORED for p in report.passages)
     across = " across a reboot" if report.booted else ""
     title = f"{carried} of {len(report.passages)} containers carried{across}"
+    if waiting := sum(p.entry.state is State.STOPPED for p in report.passages):
+        title += f", {waiting} waiting for their resume"
     _text(root, 24, 34, title, size="20px", weight="600")
     kernels = manifest.host.kernel
     if report.kernel and report.kernel != kernels:
         kernels += f" → {report.kernel}"
     facts = [
-        f"drain {began} ({manifest.trigger})",
+        f"drain {manifest.drain_id} ({manifest.trigger})",
         f"kernel {kernels}",
         f"Docker {manifest.engine.version}",
         f"CRIU {manifest.host.criu}",
@@ -107,7 +114,7 @@ def _head(root: Element, report: Report) -> None:
     told = [
         ("away longest", duration(report.worst)),
         ("drain", duration(report.drain_seconds)),
-        ("host away", duration(report.host_seconds)),
+        ("host away" if report.booted else "until the resume", duration(report.between_seconds)),
         ("resume", duration(report.resume_seconds)),
         ("checkpoints", size(report.size) if report.size else "-"),
     ]
@@ -115,8 +122,8 @@ def _head(root: Element, report: Report) -> None:
 
 
 def _host(root: Element, report: Report, scale: Scale, height: int) -> None:
-    """Show when the host itself was away, behind all rows."""
-    if report.host_seconds is None or report.drained is None or report.resumed is None:
+    """Show what was between drain and resume, and when the kernel started, behind all rows."""
+    if report.between_seconds is None or report.drained is None or report.resumed is None:
         return
     left, right = scale.at(report.drained), scale.at(report.resumed)
     _box(root, left, HEAD - 8, right - left, height - HEAD - FOOT + 12, BAND)
@@ -125,18 +132,19 @@ def _host(root: Element, report: Report, scale: Scale, height: int) -> None:
         _line(root, at, HEAD - 8, at, height - FOOT + 4, PALE, dash="3 3")
         _text(root, at + 4, HEAD - 14, "kernel starts", fill=PALE)
     elif right - left > NAME * 4:
-        _text(root, (left + right) / 2, HEAD - 14, "host away", fill=PALE, anchor="middle")
+        _text(root, (left + right) / 2, HEAD - 14, BETWEEN, fill=PALE, anchor="middle")
 
 
 def _axis(root: Element, scale: Scale, height: int) -> None:
     whole = scale.end - scale.begin
     step = next((s for s in STEPS if whole / s <= TICKS), math.ceil(whole / TICKS))
     bottom = height - FOOT + 4
+    shape = "%d %b %H:%M" if whole > DAY else "%H:%M:%S"
     first = math.ceil(scale.begin / step) * step
     for moment in range(int(first), int(scale.end) + 1, step):
         at = scale.at(moment)
         _line(root, at, HEAD - 8, at, bottom, LINE)
-        label = datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")
+        label = datetime.fromtimestamp(moment, UTC).strftime(shape)
         _text(root, at, bottom + 14, label, fill=PALE, anchor="middle", size="10px")
 
 
@@ -155,9 +163,10 @@ def _row(root: Element, passage: Passage, scale: Scale, top: float) -> None:
     for span in passage.spans:
         wide = max(scale.at(span.end) - scale.at(span.begin), 1.5)
         _box(group, scale.at(span.begin), bar, wide, BAR, COLOURS[span.phase])
-    if entry.state in BACK:
-        end = scale.at(passage.spans[-1].end)
-        _box(group, end, bar, right - end, BAR, RUNNING)
+    # One that was given back runs on, and one that waits is still down.
+    end = scale.at(passage.spans[-1].end)
+    rest = COLOURS[Phase.DOWN] if entry.state in AWAY else RUNNING
+    _box(group, end, bar, right - end, BAR, rest)
     note = f"away {duration(passage.away)}" if passage.away is not None else str(entry.state)
     _text(group, right + 10, middle + 4, note, fill=PALE)
 
@@ -167,7 +176,7 @@ def _legend(root: Element, height: int) -> None:
     for colour, words in (
         (RUNNING, "running"),
         *((COLOURS[phase], MEANINGS[phase]) for phase in Phase),
-        (BAND, "host away"),
+        (BAND, BETWEEN),
     ):
         _box(root, at, height - 30, 12, 12, colour)
         _text(root, at + 18, height - 20, words, fill=PALE)
@@ -202,4 +211,4 @@ def _text(
     attributes = {"x": f"{x:g}", "y": f"{y:g}", "fill": fill, "text-anchor": anchor}
     SubElement(
         parent, "text", attributes | {name: value for name, value in style.items() if value}
-    ).text = words
+    ).text = printable(words)

@@ -1,6 +1,7 @@
 """A report in words: the rows of a table, what sums it up, Markdown, a document for programs."""
 
 import re
+from statistics import median
 from typing import Any
 
 from drainer.manifest import CheckpointState, Entry
@@ -40,7 +41,7 @@ def summary(report: Report) -> tuple[str, ...]:
         ("Containers", counts or "none"),
         ("Away longest", duration(report.worst)),
         ("Drain took", duration(report.drain_seconds)),
-        ("Host away", duration(report.host_seconds)),
+        ("Host away" if report.booted else "Until the resume", duration(report.between_seconds)),
         ("Resume took", duration(report.resume_seconds)),
         ("Checkpoints", _sizes(report)),
         ("Kernel", kernels),
@@ -49,10 +50,11 @@ def summary(report: Report) -> tuple[str, ...]:
 
 
 def _sizes(report: Report) -> str:
-    took = [s for p in report.passages if (s := p.seconds(Phase.DUMP)) and p.entry.size]
-    if not report.size or not took:
+    if not report.size:
         return "-"
-    return f"{size(report.size)}, dumped at {size(round(report.size / sum(took)))}/s"
+    speeds = [speed for passage in report.passages if (speed := passage.speed)]
+    typical = f", typically dumped at {size(round(median(speeds)))}/s" if speeds else ""
+    return size(report.size) + typical
 
 
 def row(passage: Passage) -> tuple[str, ...]:
@@ -80,7 +82,7 @@ def outcome(entry: Entry) -> str:
 
 
 def markdown(report: Report) -> str:
-    """Return the report as Markdown, for a ticket. Nothing in it is taken for markup."""
+    """Return the report as Markdown, for a ticket. No name in it changes its layout."""
     across = " across a reboot" if report.booted else ""
     lines = [f"# Containers carried{across}", ""]
     lines += [f"- {_plain(line)}" for line in summary(report)]
@@ -106,7 +108,7 @@ def document(report: Report) -> dict[str, Any]:
         "pending": manifest.pending,
         "counts": {str(state): count for state, count in report.counts.items()},
         "drain_seconds": report.drain_seconds,
-        "host_away_seconds": report.host_seconds,
+        "between_seconds": report.between_seconds,
         "resume_seconds": report.resume_seconds,
         "longest_away_seconds": report.worst,
         "bytes": report.size,

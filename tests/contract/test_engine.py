@@ -336,9 +336,9 @@ def test_a_port_that_another_has_lets_nothing_start(harness: Harness) -> None:
     ports = harness.engine.inspect(container).ports
     port = next(p for p in ports if ":" not in p.address)
     harness.engine.kill(container)
-    assert not harness.host.port_holders(ports)
+    assert not harness.host.port_obstacles(ports)
     with harness.taken(port):
-        assert "(pid " in harness.host.port_holders(ports)[port]
+        assert "is taken by " in harness.host.port_obstacles(ports)[port]
         with pytest.raises(EngineError, match="address already in use"):
             harness.engine.start(container, harness.patience)
     assert not harness.engine.inspect(container).running

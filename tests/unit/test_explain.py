@@ -50,6 +50,16 @@ def test_a_route_that_the_host_refuses_is_asked_nothing_more() -> None:
     assert dict(lines["tty"].answers) == {Route.ENGINE: Answer.NOT_ASKED, Route.RUNTIME: Answer.OK}
 
 
+def test_a_note_is_of_no_route_that_the_host_refuses() -> None:
+    lines = lines_of(
+        Container("1" * 64, "web", exec_sessions=1), replace(ENGINE, experimental=False)
+    )
+    assert dict(lines["exec_sessions"].answers) == {
+        Route.ENGINE: Answer.NOT_ASKED,
+        Route.RUNTIME: Answer.NOTE,
+    }
+
+
 def test_a_note_is_no_refusal() -> None:
     lines = lines_of(Container("1" * 64, "web", exec_sessions=1))
     assert set(dict(lines["exec_sessions"].answers).values()) == {Answer.NOTE}

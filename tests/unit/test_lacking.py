@@ -16,6 +16,7 @@ from tests.unit.world import World, entry_of
 WEB = Port(80, "tcp", "127.0.0.1")
 NET = Address("shop", "172.18.0.2")
 DATA = Mount("volume", "/var/lib/docker/volumes/data/_data", "/data", driver="local", name="data")
+LOG = f"{DATA.source}/log"
 NOTHING = Found(networks={}, volumes=(), ports={})
 
 
@@ -30,6 +31,7 @@ def make_network_anew(engine: FakeEngine) -> None:
 
 def lose_volume(engine: FakeEngine) -> None:
     engine.gone.volumes.add("data")
+    engine.files.away.add(LOG)
 
 
 def take_port(engine: FakeEngine) -> None:
@@ -38,6 +40,7 @@ def take_port(engine: FakeEngine) -> None:
 
 def mend(engine: FakeEngine) -> None:
     engine.gone.volumes.clear()
+    engine.files.away.clear()
     engine.gone.ports.clear()
     engine.create_network("shop")
     engine.connect("shop", "web")
@@ -63,7 +66,7 @@ LOSSES = [
 
 
 def add_web(world: World) -> Container:
-    return world.add("web", "always", addresses=(NET,), mounts=(DATA,), ports=(WEB,))
+    return world.add("web", "always", addresses=(NET,), mounts=(DATA,), ports=(WEB,), files=(LOG,))
 
 
 @pytest.fixture
@@ -238,12 +241,11 @@ def test_volumes_of_plugins_are_not_judged() -> None:
 
 
 def test_a_port_is_judged_by_what_was_bound() -> None:
-    found = replace(NOTHING, ports={WEB: "nginx (pid 812)"})
+    why = "port 80/tcp of this host is taken by nginx (pid 812): free it"
+    found = replace(NOTHING, ports={WEB: why})
     web = Container("1" * 64, "web", ports=(WEB,))
     assert judge(web, found) is None
-    assert judge(web, found, (WEB,)) == Lack(
-        "port 80/tcp of this host is taken by nginx (pid 812): free it"
-    )
+    assert judge(web, found, (WEB,)) == Lack(why)
 
 
 def test_a_name_like_the_start_of_an_id_misleads_nobody() -> None:

@@ -16,7 +16,7 @@ from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import RestartPolicy
 from drainer.report.facts import Phase, Report, make_report
 from drainer.report.metrics import metrics
-from drainer.report.timeline import svg
+from drainer.report.timeline import COLOURS, svg
 from drainer.report.words import COLUMNS, document, duration, markdown, row, summary
 from tests.unit.test_cli import Drainer
 from tests.unit.world import World
@@ -77,7 +77,7 @@ def test_each_stretch_of_time_is_told(report: Report) -> None:
     assert cold.away == pytest.approx(62)
     assert (shell.spans, shell.away, shell.speed) == ((), None, None)
     assert report.drain_seconds == pytest.approx(10)
-    assert report.host_seconds == pytest.approx(40)
+    assert report.between_seconds == pytest.approx(40)
     assert report.resume_seconds == pytest.approx(15)
     assert report.worst == pytest.approx(62)
     assert report.size == 30 << 20
@@ -87,7 +87,7 @@ def test_a_pending_resume_has_no_end() -> None:
     waiting = entry("web", State.STOPPED, held=1, dumping=1, dumped=3, stopped=4)
     report = make_report(manifest(waiting, finished=""))
     assert report.passages[0].away is None
-    assert (report.host_seconds, report.resume_seconds, report.worst) == (None, None, None)
+    assert (report.between_seconds, report.resume_seconds, report.worst) == (None, None, None)
     assert "Resume: pending: run `drainer resume`" in summary(report)
     assert svg(report)
 
@@ -104,9 +104,56 @@ def test_a_clock_that_was_set_back_tells_nothing() -> None:
     odd = entry("web", held=1, dumping=5, dumped=3, stopped=4, restoring=2, restored=62)
     report = make_report(manifest(odd))
     assert report.passages[0].seconds(Phase.DUMP) is None
-    assert report.host_seconds is None
-    assert row(report.passages[0])[3] == "-"
+    assert report.between_seconds is None
+    assert row(report.passages[0])[2:4] == ("-", "-")
     assert svg(report)
+
+
+def test_a_clock_that_was_set_back_over_the_boot_makes_nobody_s_absence_negative() -> None:
+    odd = entry("web", held=90, dumping=100, dumped=103, stopped=104, restoring=50, restored=52)
+    report = make_report(manifest(odd))
+    assert (report.passages[0].away, report.worst) == (None, None)
+
+
+def test_one_that_was_told_to_stop_was_down_from_then_on() -> None:
+    stopped = entry(
+        "web",
+        State.STARTED_COLD,
+        **{"dumping": 1, "stopped": 5, "restoring": 60, "started-cold": 62},
+    )
+    (passage,) = make_report(manifest(stopped)).passages
+    assert passage.away == pytest.approx(61)
+
+
+def test_what_still_waits_from_an_earlier_drain_does_not_count_as_this_one_s() -> None:
+    old = entry(
+        "old", held=-900, dumping=-890, dumped=-880, stopped=-870, restoring=58, restored=59
+    )
+    report = make_report(manifest(old, WEB))
+    assert report.drain_seconds == pytest.approx(4)
+    assert report.between_seconds == pytest.approx(54)
+    left = min(float(b.get("x") or 0) for b in ET.fromstring(svg(report)).iter(f"{SVG}rect"))  # noqa: S314 - our own
+    assert left == 0
+
+
+def test_without_a_reboot_nothing_is_said_of_one() -> None:
+    report = make_report(manifest(WEB))
+    assert "Until the resume: 56 s" in summary(report)
+    assert "reboot" not in markdown(report)
+    assert "host away" not in svg(report)
+
+
+def test_what_waits_is_down_in_the_picture_too() -> None:
+    waiting = entry("web", State.STOPPED, held=1, dumping=1, dumped=3, stopped=4)
+    root = ET.fromstring(svg(make_report(manifest(waiting, DB, finished=""))))  # noqa: S314 - our own
+    bars = root.findall(f"{SVG}g")[0].findall(f"{SVG}rect")
+    assert bars[-1].get("fill") == COLOURS[Phase.DOWN]
+    assert "1 waiting for their resume" in "".join(root.itertext())
+
+
+def test_days_are_told_apart() -> None:
+    late = entry("web", held=1, dumping=1, dumped=3, stopped=4, restoring=172800, restored=172802)
+    assert "02 Mar " in svg(make_report(manifest(late, finished=at(172803))))
 
 
 def test_times_that_are_none_tell_nothing() -> None:
@@ -125,7 +172,7 @@ def test_the_sum_is_for_people(report: Report) -> None:
         "Drain took: 10 s",
         "Host away: 40 s",
         "Resume took: 15 s",
-        "Checkpoints: 30.0 MiB, dumped at 4.3 MiB/s",
+        "Checkpoints: 30.0 MiB, typically dumped at 5.0 MiB/s",
         f"Kernel: {HOST.kernel} before, 6.12.57 after",
     )
 
@@ -227,7 +274,7 @@ def test_the_picture_shows_each_stretch_where_it_was(report: Report) -> None:
 
 def test_a_document_for_programs_has_numbers(report: Report) -> None:
     found = document(report)
-    assert found["host_away_seconds"] == pytest.approx(40)
+    assert found["between_seconds"] == pytest.approx(40)
     assert found["counts"] == {"restored": 2, "started-cold": 1, "left": 1}
     assert (found["kernel_before"], found["kernel_after"]) == (HOST.kernel, "6.12.57")
     web, *_, shell = found["containers"]
@@ -240,20 +287,21 @@ def test_metrics_have_what_is_known(report: Report) -> None:
     assert "drainer_pending 0" in lines
     assert 'drainer_containers{state="restored"} 2' in lines
     assert 'drainer_containers{state="gone"} 0' in lines
-    assert 'drainer_container_away_seconds{name="web"} 61' in lines
+    assert 'drainer_container_away_seconds{name="web",id="776562000000"} 61' in lines
     assert not any('away_seconds{name="shell"' in line for line in lines)
     names = [line.split()[2] for line in lines if line.startswith("# TYPE ")]
     assert len(names) == len(set(names))
     for line in lines:
         assert re.fullmatch(
-            r'# (HELP|TYPE) drainer_[a-z_]+ .+|drainer_[a-z_]+(\{[a-z]+="[^"]*"\})? [0-9.e+]+', line
+            r"# (HELP|TYPE) drainer_[a-z_]+ .+|drainer_[a-z_]+(\{[^}]*\})? [0-9.e+]+", line
         ), line
 
 
 def test_metrics_take_no_name_for_a_label() -> None:
     evil = replace(WEB, name='x"} 1\ndrainer_pending{a="\\')
     lines = metrics(make_report(manifest(evil))).splitlines()
-    assert r'drainer_container_dump_seconds{name="x\"} 1\\ndrainer_pending{a=\"\\"} 2' in lines
+    dump = next(line for line in lines if line.startswith("drainer_container_dump_seconds"))
+    assert r'{name="x\"} 1\\ndrainer_pending{a=\"\\",id="' in dump
 
 
 def test_the_kernel_tells_when_it_started() -> None:
