@@ -67,8 +67,11 @@ def test_a_restore_that_fails_before_anything_ran_is_asked_for_again(
 ) -> None:
     for nth in range(1, failures + 1):
         by_runtime.engine.script("start", nth=nth, error=EngineError("no such cgroup"))
+    stopped = entry_of(by_runtime.file.read(), "web").times[State.STOPPED]
     manifest = by_runtime.resume()
     assert entry_of(manifest, "web").state is state
+    # It went down at the drain, whatever came later.
+    assert entry_of(manifest, "web").times[State.STOPPED] == stopped
     assert len(by_runtime.runtime.orders) == 3
     by_runtime.check_promise()
 
