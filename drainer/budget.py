@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Route
@@ -58,13 +57,11 @@ def measured(entries: Iterable[Entry]) -> Pace:
 
 def _seconds(entry: Entry) -> float | None:
     """Return how long its dump took; None without one, or when the clock was set meanwhile."""
-    times = entry.times
+    begin, end = entry.moment(State.DUMPING), entry.moment(State.DUMPED)
     complete = entry.checkpoint_state is CheckpointState.COMPLETE
-    if not complete or not {State.DUMPING, State.DUMPED} <= times.keys():
+    if not complete or begin is None or end is None or end <= begin:
         return None
-    begin, end = (datetime.fromisoformat(times[s]) for s in (State.DUMPING, State.DUMPED))
-    took = (end - begin).total_seconds()
-    return took if took > 0 else None
+    return end - begin
 
 
 def doubtful(size: int, left: float | None) -> bool:

@@ -1,11 +1,13 @@
 """Every rule that was tried on one container, and what it answered. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from drainer.model import Finding, Plan, PlanEntry, Route
 from drainer.rules import NOTES, REFUSALS, SKIPS, HostRule, Rule
+
+_HOST_RULES = frozenset(rule.id for rule in REFUSALS)
 
 
 class Answer(StrEnum):
@@ -43,43 +45,36 @@ def find(plan: Plan, wanted: str) -> tuple[PlanEntry, ...]:
 
 def explain(plan: Plan, entry: PlanEntry) -> tuple[Line, ...]:
     """Return a line for each rule: those with something to say first, else in their own order."""
+    against = {route: {f.id: f for f in entry.against.get(route, ())} for route in plan.routes}
+    refused = {route for route, found in against.items() if _HOST_RULES & found.keys()}
+    notes = {note.id: note for note in entry.notes}
     rules: tuple[HostRule | Rule, ...] = (*REFUSALS, *SKIPS)
-    lines = [_line(rule, plan, entry) for rule in rules]
-    lines += _notes(plan, entry)
+    lines = [_line(rule, against, refused) for rule in rules]
+    lines += [_note(rule, plan, notes.get(rule.id), refused, entry) for rule in NOTES]
     return tuple(sorted(lines, key=lambda line: not line.speaks))
 
 
-def _line(rule: HostRule | Rule, plan: Plan, entry: PlanEntry) -> Line:
-    found = {route: _of(rule.id, entry.against.get(route, ())) for route in plan.routes}
-    refused = {route for route in plan.routes if _refused(entry.against.get(route, ()))}
-    asked = {
-        route
-        for route in plan.routes
-        if route in rule.routes and (isinstance(rule, HostRule) or route not in refused)
-    }
+def _line(
+    rule: HostRule | Rule,
+    against: Mapping[Route, Mapping[str, Finding]],
+    refused: Collection[Route],
+) -> Line:
+    asked = set(rule.routes) if rule.id in _HOST_RULES else set(rule.routes).difference(refused)
     answers = tuple(
-        (route, Answer.NO if found[route] else Answer.OK if route in asked else Answer.NOT_ASKED)
-        for route in plan.routes
-    )
-    return Line(rule.id, answers, next(filter(None, found.values()), None))
-
-
-def _notes(plan: Plan, entry: PlanEntry) -> Iterator[Line]:
-    """Return the lines of the notes, which are made only of what is carried."""
-    for rule in NOTES:
-        note = _of(rule.id, entry.notes)
-        answer = Answer.NOTE if note else Answer.NOT_ASKED if entry.reasons else Answer.OK
-        answers = (
-            (route, Answer.NOT_ASKED if _refused(entry.against.get(route, ())) else answer)
-            for route in plan.routes
+        (
+            route,
+            Answer.NO if rule.id in found else Answer.OK if route in asked else Answer.NOT_ASKED,
         )
-        yield Line(rule.id, tuple(answers), note)
+        for route, found in against.items()
+    )
+    findings = (found[rule.id] for found in against.values() if rule.id in found)
+    return Line(rule.id, answers, next(findings, None))
 
 
-def _of(rule: str, findings: Iterable[Finding]) -> Finding | None:
-    return next((finding for finding in findings if finding.id == rule), None)
-
-
-def _refused(findings: Iterable[Finding]) -> bool:
-    hosts = {rule.id for rule in REFUSALS}
-    return any(finding.id in hosts for finding in findings)
+def _note(
+    rule: Rule, plan: Plan, note: Finding | None, refused: Collection[Route], entry: PlanEntry
+) -> Line:
+    """Return the line of a note, which is made only of what is carried."""
+    answer = Answer.NOTE if note else Answer.NOT_ASKED if entry.reasons else Answer.OK
+    answers = ((r, Answer.NOT_ASKED if r in refused else answer) for r in plan.routes)
+    return Line(rule.id, tuple(answers), note)

@@ -13,16 +13,13 @@ from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError
 from drainer.host.base import Host
-from drainer.manifest import Entry, Manifest
-from drainer.model import Bond, Container, Membership, Port
+from drainer.manifest import Entry, Manifest, State
+from drainer.model import OWN_NETWORKS, Bond, Container, Membership, Port
 from drainer.order import all_bonds
 from drainer.recover import Step, next_step
 
 _NEEDED = {Bond.NETWORK, Bond.PID, Bond.IPC, Bond.LINK}
 """The ways to use another container that let Docker start nothing before that one runs."""
-
-_OWN = {"bridge", "host", "none"}
-"""Docker's own networks, which it finds by name. The bridge has another id after every start."""
 
 _LOCAL = "local"
 """The driver of the volumes that Docker itself keeps. A plugin may not be up yet."""
@@ -75,7 +72,7 @@ def lacking(
         if deadline.over or deadline.interrupted:
             # Nothing more is restored in this run, and each look may take a minute.
             return dict(before)
-        if entry.state.ended:
+        if entry.state is not State.STOPPED:
             continue
         try:
             container = engine.inspect(entry.id)
@@ -166,7 +163,7 @@ def _lacks_network(
 
 def _networks(container: Container) -> tuple[Membership, ...]:
     """Return the networks that it finds by more than their name."""
-    return tuple(member for member in container.networks if member.network not in _OWN)
+    return tuple(member for member in container.networks if member.network not in OWN_NETWORKS)
 
 
 def _volumes(container: Container) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 """The durable record of one drain, as types. Reading and writing it is `drainer.store`'s."""
 
+from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from drainer.model import Address, EngineFacts, HostFacts, Port, RestartPolicy, Route
@@ -49,6 +51,14 @@ class CheckpointState(StrEnum):
     """Kept for inspection only: never to be restored."""
 
 
+def moment(text: str) -> float | None:
+    """Read a time of the manifest, in seconds since the epoch; None if it is none."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One container in the manifest. Times are UTC, RFC 3339; sizes are bytes."""
@@ -91,6 +101,10 @@ class Entry:
     """A sentence about what happened, for people."""
     notes: tuple[str, ...] = ()
 
+    def moment(self, state: State) -> float | None:
+        """Return when it entered a state, in seconds since the epoch; None if that is not known."""
+        return moment(self.times.get(state, ""))
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -111,3 +125,9 @@ class Manifest:
     def pending(self) -> bool:
         """Whether a resume still has something to do."""
         return not self.finished
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """How many containers are in each state, in the order of the states."""
+        found = Counter(entry.state for entry in self.entries)
+        return {state: found[state] for state in State if found[state]}

@@ -24,6 +24,10 @@ TRIAL_PREFIX = "drainer-doctor-"
 """How the names of those containers begin."""
 
 
+OWN_NETWORKS = ("bridge", "host", "none")
+"""Docker's own, which it finds by name. The bridge has another id after every start of Docker."""
+
+
 class Route(StrEnum):
     """How a checkpoint is made and restored."""
 

@@ -79,12 +79,11 @@ def resume(
         keeper=keeper,
     )
     take_up(record, carriers)
-    worker.begin_pass(last=False)
-    check_files(record, host, host.boot_id(), deadline, worker.without_files)
     providers = resume_order(manifest.entries)
     for turn in range(PASSES):
-        if turn:
-            worker.begin_pass(last=turn == PASSES - 1)
+        worker.begin_pass(last=turn == PASSES - 1)
+        if not turn:
+            check_files(record, host, host.boot_id(), deadline, worker.without_files)
         run_in_order(providers, worker.bring_back, options.parallel)
         if not worker.unsettled or deadline.interrupted:
             break

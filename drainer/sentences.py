@@ -1,4 +1,4 @@
-"""What a resume says of a container, in sentences for people. Pure."""
+"""What is said of a container, in sentences for people. Pure."""
 
 from drainer.errors import DrainerError
 from drainer.manifest import CheckpointState, Entry, State
@@ -30,3 +30,12 @@ def changes(entry: Entry, container: Container) -> tuple[str, ...]:
     )
     renamed = (f"it is called {container.name} now",) if container.name != entry.name else ()
     return renamed + moved
+
+
+def outcome(entry: Entry) -> str:
+    """Say all that the manifest tells of a container for people."""
+    parts = [f"{entry.skip_reason}: {entry.detail}" if entry.skip_reason else entry.detail]
+    parts += entry.notes
+    if entry.checkpoint_state is CheckpointState.UNUSABLE:
+        parts.append(f"checkpoint {entry.checkpoint} is kept for inspection")
+    return "; ".join(part for part in parts if part)

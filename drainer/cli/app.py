@@ -144,12 +144,12 @@ def plan_command(
     plan = _plan(context.obj)
     if explain is not None:
         show_explanation(plan, explain, as_json=as_json)
-        raise typer.Exit(ExitCode.HOST_INCAPABLE if plan.refusals else ExitCode.OK)
-    if as_json:
+    elif as_json:
         output.show_json(**output.plan_json(plan))
-        raise typer.Exit(ExitCode.HOST_INCAPABLE if plan.refusals else ExitCode.OK)
-    output.show_plan(plan)
-    _refuse_if_incapable(plan)
+    else:
+        output.show_plan(plan)
+        _refuse_if_incapable(plan)
+    raise typer.Exit(ExitCode.HOST_INCAPABLE if plan.refusals else ExitCode.OK)
 
 
 def _refuse_if_incapable(plan: Plan) -> None:

@@ -6,6 +6,9 @@ from drainer.explain import Line, explain, find
 from drainer.model import Plan, PlanEntry, Verdict
 from drainer.text import printable
 
+DETAIL = 300
+"""Characters of what is particular to the case, at most."""
+
 
 def show_explanation(plan: Plan, wanted: str, *, as_json: bool) -> None:
     """Print every rule and its answer for the container that goes by `wanted`.
@@ -27,7 +30,14 @@ def show_explanation(plan: Plan, wanted: str, *, as_json: bool) -> None:
     routes = tuple(str(route).upper() for route in plan.routes)
     output.show_table(
         ("RULE", *routes, "ANSWER"),
-        [(line.rule, *(str(answer) for _, answer in line.answers), _words(line)) for line in lines],
+        [
+            (
+                line.rule,
+                *(str(answer) for _, answer in line.answers),
+                output.said(line.finding, DETAIL) if line.finding else "",
+            )
+            for line in lines
+        ],
     )
     for line in lines:
         if line.finding:
@@ -39,13 +49,6 @@ def _verdict(entry: PlanEntry) -> str:
     if entry.verdict is Verdict.CARRY:
         return f"would be carried, on the {entry.route} route"
     return f"would be skipped: {', '.join(reason.id for reason in entry.reasons)}"
-
-
-def _words(line: Line) -> str:
-    if not line.finding:
-        return ""
-    detail = f" ({line.finding.detail})" if line.finding.detail else ""
-    return f"{line.finding.sentence}{detail}"
 
 
 def _document(plan: Plan, entry: PlanEntry, lines: tuple[Line, ...]) -> dict[str, object]:

@@ -12,11 +12,11 @@ from typing import Any
 
 from drainer.errors import ExitCode
 from drainer.lacking import Lack
-from drainer.manifest import Entry, Manifest, State
+from drainer.manifest import Entry, Manifest
 from drainer.model import Finding, Plan, PlanEntry, Verdict
 from drainer.plan import demands
-from drainer.report.words import outcome
 from drainer.room import Use, side_by_side, uses
+from drainer.sentences import outcome
 from drainer.status import StatusRow
 from drainer.text import printable, size
 
@@ -192,8 +192,13 @@ def _explain_routes(plan: Plan) -> None:
         line()
         line("On the runtime route, as the engine route cannot carry:")
     for finding, count in causes.items():
-        detail = f" ({printable(finding.detail, 120)})" if finding.detail else ""
-        line(f"  {count} of them, {finding.id}: {finding.sentence}{detail}")
+        line(f"  {count} of them, {finding.id}: {said(finding, 120)}")
+
+
+def said(finding: Finding, limit: int) -> str:
+    """Return what a rule says, with at most so many characters of the case in particular."""
+    detail = f" ({printable(finding.detail, limit)})" if finding.detail else ""
+    return f"{finding.sentence}{detail}"
 
 
 def _why(entry: PlanEntry) -> str:
@@ -203,9 +208,8 @@ def _why(entry: PlanEntry) -> str:
         )
         return ", ".join(f"{name}{detail}" for name, detail in details)
     reason, *more = entry.reasons
-    detail = f" ({printable(reason.detail, 120)})" if reason.detail else ""
     also = f" Also: {', '.join(r.id for r in more)}." if more else ""
-    return f"{reason.id}: {reason.sentence}{detail}{also}"
+    return f"{reason.id}: {said(reason, 120)}{also}"
 
 
 def progress(entry: Entry) -> None:
@@ -271,5 +275,5 @@ def show_status(manifest: Manifest, rows: Sequence[StatusRow]) -> None:
 
 def summary(manifest: Manifest) -> str:
     """Count the states in a sentence."""
-    counts = [(state, sum(e.state is state for e in manifest.entries)) for state in State]
-    return ", ".join(f"{count} {state}" for state, count in counts if count) or "no containers"
+    counts = (f"{count} {state}" for state, count in manifest.counts.items())
+    return ", ".join(counts) or "no containers"

@@ -10,10 +10,6 @@ from drainer.cli import output
 from drainer.cli.options import Json
 from drainer.cli.wiring import Settings, require_root
 from drainer.host.procfs import Proc, parse_boot_moment
-from drainer.report.facts import make_report
-from drainer.report.metrics import metrics
-from drainer.report.timeline import svg
-from drainer.report.words import COLUMNS, document, markdown, row, summary
 from drainer.text import printable
 
 
@@ -41,6 +37,17 @@ def report_command(
     as_json: Json = False,
 ) -> None:
     """Tell what the last drain and its resume made of each container, and how long it took."""
+    from drainer.report.facts import make_report  # noqa: PLC0415 - no other command needs them
+    from drainer.report.metrics import metrics  # noqa: PLC0415
+    from drainer.report.timeline import svg  # noqa: PLC0415
+    from drainer.report.words import (  # noqa: PLC0415
+        COLUMNS,
+        document,
+        markdown,
+        row,
+        summary,
+    )
+
     require_root("report")
     settings: Settings = context.obj
     manifest = settings.manifest_file().read()

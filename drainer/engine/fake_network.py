@@ -10,10 +10,7 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from drainer.errors import EngineError
-from drainer.model import Address, Membership, Pool
-
-OWN = ("bridge", "host", "none")
-"""Docker's own networks, which it finds by name."""
+from drainer.model import OWN_NETWORKS, Address, Membership, Pool
 
 _PREFIX = {4: 24, 6: 64}
 _FIRST = 2
@@ -25,7 +22,7 @@ class FakeNetworks:
 
     def __init__(self) -> None:
         """Start without any network but Docker's own."""
-        self.names = {name: name for name in OWN}
+        self.names = {name: name for name in OWN_NETWORKS}
         """The names of all networks, by id."""
         self._made = 0
         self._pools: dict[tuple[str, int], IPv4Network | IPv6Network] = {}
@@ -58,7 +55,7 @@ class FakeNetworks:
     def require(self, networks: Iterable[Membership]) -> None:
         """Raise Docker's refusal to start what is in a network that is gone."""
         for member in networks:
-            by_name = member.network in OWN or not member.id
+            by_name = member.network in OWN_NETWORKS or not member.id
             known = member.network in self.names.values() if by_name else member.id in self.names
             if not known:
                 raise EngineError(f"network {member.id or member.network} not found")

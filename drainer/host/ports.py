@@ -1,13 +1,13 @@
 """Ports of the host that Docker cannot bind now, and why."""
 
 import errno
-import re
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from drainer.host.proc_files import socket_inode
 from drainer.host.procfs import Proc
 from drainer.model import Port
 from drainer.text import printable
@@ -19,7 +19,6 @@ LISTEN and CLOSE (include/net/tcp_states.h)."""
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 _TELLING = {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
-_SOCKET = re.compile(r"socket:\[(\d+)\]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ def _owners(inodes: Collection[int], proc: Proc) -> dict[int, str]:
     found: dict[int, str] = {}
     for pid, stat in proc.processes().items():
         for descriptor in proc.names(pid, "fd"):
-            link = _SOCKET.fullmatch(proc.link(pid, "fd", descriptor))
-            if link and int(link[1]) in inodes:
-                found.setdefault(int(link[1]), f"{printable(stat.name)} (pid {pid})")
+            inode = socket_inode(proc.link(pid, "fd", descriptor))
+            if inode is not None and inode in inodes:
+                found.setdefault(inode, f"{printable(stat.name)} (pid {pid})")
     return found

@@ -1,6 +1,7 @@
 """Open and mapped files of processes, and which of them CRIU cannot carry."""
 
 import os
+import re
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _SUPPORTED_SOCKETS = {
 }
 """As in /proc/net/protocols; what criu sockets.c and sk-inet.c know."""
 
+_SOCKET = re.compile(r"socket:\[(\d+)\]", re.ASCII)
 _UNIX = {"UNIX", "UNIX-STREAM"}
 
 _MEMORY_DEVICES = {(1, minor) for minor in (3, 5, 7, 8, 9)}
@@ -93,8 +95,14 @@ def used_files(proc: Proc, pid: int) -> Iterator[UsedFile]:
 
 def socket_inodes(files: Iterable[UsedFile]) -> frozenset[int]:
     """Return the inode numbers of the open sockets."""
-    names = (f.name for f in files if f.is_socket)
-    return frozenset(int(name[len("socket:[") : -1]) for name in names)
+    found = (socket_inode(file.name) for file in files)
+    return frozenset(inode for inode in found if inode is not None)
+
+
+def socket_inode(name: str) -> int | None:
+    """Return the number in a link's target such as `socket:[123]`; None if it is no socket."""
+    found = _SOCKET.fullmatch(name)
+    return int(found[1]) if found else None
 
 
 def unix_inodes(files: Iterable[UsedFile]) -> frozenset[int]:

@@ -3,13 +3,11 @@
 All times are by the host's clock: what was measured while it was set back is not told.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
-from drainer.manifest import Entry, Manifest, State
+from drainer.manifest import Entry, Manifest, State, moment
 
 BACK = (State.RESTORED, State.STARTED_COLD)
 """The states in which drainer has brought a container back."""
@@ -48,10 +46,9 @@ class Passage:
     entry: Entry
     spans: tuple[Span, ...] = ()
 
-    def seconds(self, *phases: Phase) -> float | None:
-        """Return how long these took together; None unless each is known."""
-        found = [span.seconds for span in self.spans if span.phase in phases]
-        return sum(found) if len(found) == len(phases) else None
+    def seconds(self, phase: Phase) -> float | None:
+        """Return how long this took; None if that is not known."""
+        return next((span.seconds for span in self.spans if span.phase is phase), None)
 
     @property
     def away(self) -> float | None:
@@ -85,12 +82,6 @@ class Report:
     ended: float | None
     kernel: str = ""
     """The release of the kernel of the resume, if that is known."""
-
-    @property
-    def counts(self) -> dict[State, int]:
-        """How many containers are in each state, in the order of the states."""
-        found = Counter(passage.entry.state for passage in self.passages)
-        return {state: found[state] for state in State if found[state]}
 
     @property
     def size(self) -> int:
@@ -131,7 +122,7 @@ def make_report(manifest: Manifest, booted: float | None = None, kernel: str = "
     `booted` is when the kernel started that runs now, and `kernel` its release. They are used only
     if that was between the drain and the resume.
     """
-    began = _moment(manifest.created)
+    began = moment(manifest.created)
     # What still waits from an earlier drain went down in that one.
     stops = _moments(manifest.entries, State.STOPPED, began)
     restores = _moments(manifest.entries, State.RESTORING, began)
@@ -149,13 +140,13 @@ def make_report(manifest: Manifest, booted: float | None = None, kernel: str = "
         drained=drained,
         booted=booted if fits else None,
         resumed=resumed,
-        ended=_moment(manifest.finished),
+        ended=moment(manifest.finished),
         kernel=kernel if fits else "",
     )
 
 
 def _passage(entry: Entry) -> Passage:
-    at = {state: _moment(entry.times.get(state, "")) for state in State}
+    at = {state: entry.moment(state) for state in State}
     # One that could not be checkpointed and was told to stop was never dumped.
     dumped = at[State.DUMPED] if at[State.DUMPED] is not None else at[State.STOPPED]
     restoring, back = at[State.RESTORING], at[entry.state] if entry.state in BACK else None
@@ -175,12 +166,5 @@ def _span(phase: Phase, begin: float | None, end: float | None) -> Span | None:
 
 
 def _moments(entries: Iterable[Entry], state: State, since: float | None) -> list[float]:
-    found = (_moment(entry.times.get(state, "")) for entry in entries)
-    return [moment for moment in found if moment is not None and moment >= (since or 0.0)]
-
-
-def _moment(text: str) -> float | None:
-    try:
-        return datetime.fromisoformat(text).timestamp() if text else None
-    except ValueError:
-        return None
+    found = (entry.moment(state) for entry in entries)
+    return [at for at in found if at is not None and at >= (since or 0.0)]

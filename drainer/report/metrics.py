@@ -1,7 +1,5 @@
 """A report as metrics, for the textfile collector of node_exporter. Pure."""
 
-from collections.abc import Iterable
-
 from drainer.manifest import State
 from drainer.report.facts import Passage, Phase, Report
 from drainer.text import printable
@@ -12,7 +10,7 @@ _Sample = tuple[str, float | None]
 def metrics(report: Report) -> str:
     """Return the report in the text format of Prometheus, without what is not known."""
     manifest = report.manifest
-    counts = report.counts
+    counts = manifest.counts
     families = (
         ("drain_timestamp_seconds", "When the last drain began.", [("", report.began)]),
         ("pending", "Whether something waits for a resume.", [("", float(manifest.pending))]),
@@ -28,25 +26,20 @@ def metrics(report: Report) -> str:
         (
             "container_away_seconds",
             "For how long nobody could use a container.",
-            _each(report.passages),
+            [(_of(p), p.away) for p in report.passages],
         ),
         (
             "container_dump_seconds",
             "How long the dump of a container took.",
-            _each(report.passages, Phase.DUMP),
+            [(_of(p), p.seconds(Phase.DUMP)) for p in report.passages],
         ),
     )
     return "\n".join(line for family in families for line in _family(*family))
 
 
-def _each(passages: Iterable[Passage], *phases: Phase) -> list[_Sample]:
-    return [
-        (
-            _labels(name=p.entry.name, id=p.entry.id[:12]),
-            p.seconds(*phases) if phases else p.away,
-        )
-        for p in passages
-    ]
+def _of(passage: Passage) -> str:
+    """Write the labels of a container: two of a manifest may have had the same name."""
+    return _labels(name=passage.entry.name, id=passage.entry.id[:12])
 
 
 def _family(name: str, words: str, samples: list[_Sample]) -> list[str]:

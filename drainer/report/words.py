@@ -4,8 +4,8 @@ import re
 from statistics import median
 from typing import Any
 
-from drainer.manifest import CheckpointState, Entry
 from drainer.report.facts import Passage, Phase, Report
+from drainer.sentences import outcome
 from drainer.text import printable, size
 
 COLUMNS = ("CONTAINER", "STATE", "AWAY", "DUMP", "RESTORE", "SIZE", "WHY")
@@ -30,7 +30,7 @@ def duration(seconds: float | None) -> str:
 def summary(report: Report) -> tuple[str, ...]:
     """Sum a report up in lines for people. What they quote may be untrusted."""
     manifest = report.manifest
-    counts = ", ".join(f"{count} {state}" for state, count in report.counts.items())
+    counts = ", ".join(f"{count} {state}" for state, count in manifest.counts.items())
     kernels = manifest.host.kernel
     if report.kernel:
         same = report.kernel == kernels
@@ -72,15 +72,6 @@ def row(passage: Passage) -> tuple[str, ...]:
     )
 
 
-def outcome(entry: Entry) -> str:
-    """Say all that the manifest tells of a container for people."""
-    parts = [f"{entry.skip_reason}: {entry.detail}" if entry.skip_reason else entry.detail]
-    parts += entry.notes
-    if entry.checkpoint_state is CheckpointState.UNUSABLE:
-        parts.append(f"checkpoint {entry.checkpoint} is kept for inspection")
-    return "; ".join(part for part in parts if part)
-
-
 def markdown(report: Report) -> str:
     """Return the report as Markdown, for a ticket. No name in it changes its layout."""
     across = " across a reboot" if report.booted else ""
@@ -106,7 +97,7 @@ def document(report: Report) -> dict[str, Any]:
         "drain_id": manifest.drain_id,
         "trigger": manifest.trigger,
         "pending": manifest.pending,
-        "counts": {str(state): count for state, count in report.counts.items()},
+        "counts": {str(state): count for state, count in manifest.counts.items()},
         "drain_seconds": report.drain_seconds,
         "between_seconds": report.between_seconds,
         "resume_seconds": report.resume_seconds,

@@ -1,16 +1,12 @@
 """The command line on a host in memory: exit codes, JSON, errors, what is said to whom."""
 
-import json
 import os
 import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from drainer import cli
 from drainer.cli.wiring import GRACE, Settings, extension
 from drainer.deadline import Deadline
 from drainer.engine.fake import FakeEngine
@@ -19,48 +15,8 @@ from drainer.model import Address
 from drainer.room import BYTES_KEPT, checkpoint_bytes
 from drainer.storage import FileSystem
 from drainer.store.lock import lock
+from tests.unit.command import Drainer
 from tests.unit.world import World, container_id
-
-
-class Drainer:
-    """Runs the command line, and keeps what it printed."""
-
-    def __init__(
-        self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self._monkeypatch = monkeypatch
-        self._capsys = capsys
-        self.world = world
-        self.out = self.err = ""
-        monkeypatch.setattr(Settings, "engine", lambda _self: world.engine)
-        monkeypatch.setattr(Settings, "host", lambda _self: world.host)
-        monkeypatch.setattr(Settings, "runtime", lambda _self, _facts=None: world.runtime)
-
-    def __call__(self, *words: str) -> int:
-        argv = ["drainer", "--state-dir", str(self.world.state), *words]
-        self._monkeypatch.setattr(sys, "argv", argv)
-        handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-        try:
-            with pytest.raises(SystemExit) as ended:
-                cli.main()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            self.out, self.err = self._capsys.readouterr()
-        return int(ended.value.code or 0)
-
-    @property
-    def json(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.out)
-        assert document["format_version"] == "1.0"
-        return document
-
-
-@pytest.fixture
-def drainer(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Drainer:
-    return Drainer(world, monkeypatch, capsys)
 
 
 def test_plan_touches_nothing_and_tells_what_to_do(drainer: Drainer) -> None:

@@ -38,9 +38,9 @@ from drainer.runtime.abort import FAIL_SECONDS, KILL_SECONDS, UNLOCK_SECONDS
 from drainer.text import size
 from drainer.units import DRAIN_UNIT, RESUME_UNIT, template
 from tests.lab.install import INSTALL
+from tests.unit.command import Drainer
 from tests.unit.doctor.facts import FACTS as DOCTOR_FACTS
 from tests.unit.doctor.facts import SURROUNDINGS
-from tests.unit.test_cli import Drainer
 from tests.unit.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -343,12 +343,10 @@ def _json_tables(heading: str) -> list[set[str]]:
 
 
 @pytest.fixture
-def drainer(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Drainer:
+def drainer(drainer: Drainer, world: World) -> Drainer:
     world.add("web", "always", tty=True)
     world.add("db", "always")
-    return Drainer(world, monkeypatch, capsys)
+    return drainer
 
 
 def _fields(drainer: Drainer, *words: str) -> set[str]:

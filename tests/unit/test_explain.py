@@ -12,7 +12,7 @@ from drainer.host.fake import FACTS as HOST
 from drainer.model import Container, EngineFacts, Plan, ProcessFacts, Route
 from drainer.plan import make_plan
 from drainer.rules import NOTES, REFUSALS, SKIPS
-from tests.unit.test_cli import Drainer
+from tests.unit.command import Drainer
 from tests.unit.world import World
 
 PROCESSES = ProcessFacts(count=1, runtime="runc", runtime_root="/run/x")
@@ -77,12 +77,10 @@ def test_containers_go_by_name_or_by_the_start_of_an_id() -> None:
 
 
 @pytest.fixture
-def drainer(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Drainer:
+def drainer(drainer: Drainer, world: World) -> Drainer:
     world.add("web", "always")
     world.add("shell", "always", tty=True)
-    return Drainer(world, monkeypatch, capsys)
+    return drainer
 
 
 def test_the_command_explains(drainer: Drainer) -> None:

@@ -16,9 +16,9 @@ from drainer.host.fake import FACTS as HOST
 from drainer.manifest import State
 from drainer.model import Address, Container, Mount, ProcessFacts
 from drainer.store.codec import dump
+from tests.unit.command import Drainer
 from tests.unit.doctor.facts import SURROUNDINGS
 from tests.unit.store.samples import sample
-from tests.unit.test_cli import Drainer
 from tests.unit.world import World
 
 NASTY = (
@@ -36,11 +36,9 @@ LONGEST = 600
 
 
 @pytest.fixture
-def drainer(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Drainer:
+def drainer(drainer: Drainer, monkeypatch: pytest.MonkeyPatch) -> Drainer:
     monkeypatch.setattr(Settings, "surroundings", lambda _self: SURROUNDINGS)
-    return Drainer(world, monkeypatch, capsys)
+    return drainer
 
 
 def populate(world: World) -> None:

@@ -18,7 +18,7 @@ from drainer.report.facts import Phase, Report, make_report
 from drainer.report.metrics import metrics
 from drainer.report.timeline import COLOURS, svg
 from drainer.report.words import COLUMNS, document, duration, markdown, row, summary
-from tests.unit.test_cli import Drainer
+from tests.unit.command import Drainer
 from tests.unit.world import World
 
 START = datetime(2026, 3, 1, 3, 0, 4, tzinfo=UTC)
@@ -308,13 +308,6 @@ def test_the_kernel_tells_when_it_started() -> None:
     assert parse_boot_moment("cpu 1 2\nbtime 1700000000\nprocesses 1\n") == 1700000000
     assert parse_boot_moment("btime x\n") is None
     assert parse_boot_moment("") is None
-
-
-@pytest.fixture
-def drainer(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Drainer:
-    return Drainer(world, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -13,21 +13,19 @@ from drainer.doctor import rootfs
 from drainer.errors import EngineError, EngineTimeoutError, ExitCode, HostIncapableError
 from drainer.model import LABEL_DOCTOR, Container
 from drainer.store.lock import lock
-from tests.unit.test_cli import Drainer
+from tests.unit.command import Drainer
 from tests.unit.world import World, container_id
 
 from .facts import SURROUNDINGS
 
 
 @pytest.fixture
-def drainer(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Drainer:
+def drainer(drainer: Drainer, monkeypatch: pytest.MonkeyPatch) -> Drainer:
     monkeypatch.setattr(Settings, "surroundings", lambda _self: SURROUNDINGS)
     monkeypatch.setattr(rootfs, "archive", lambda: b"root file system")
     monkeypatch.setattr("drainer.doctor.trial.CLEAN_PATIENCE", 0.0)
     monkeypatch.setattr("drainer.doctor.trial.POLL", 0.0)
-    return Drainer(world, monkeypatch, capsys)
+    return drainer
 
 
 def check_nothing_is_left(world: World) -> None:
