@@ -7,7 +7,7 @@ another program. A restore is refused then, and so is a cold start.
 import shlex
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
@@ -53,6 +53,8 @@ class Found:
     volumes: Collection[str] | None
     ports: Mapping[Port, str]
     """Those that cannot be bound, and why."""
+    down: Mapping[str, Lack] = field(default_factory=dict)
+    """Who needs one that stays down, by id."""
 
 
 def lacking(
@@ -68,6 +70,7 @@ def lacking(
     """
     waiting: list[Pair] = []
     kept: set[str] = set()
+    down: dict[str, Lack] = {}
     for entry in manifest.entries:
         if deadline.over or deadline.interrupted:
             # Nothing more is restored in this run, and each look may take a minute.
@@ -76,18 +79,42 @@ def lacking(
             continue
         try:
             container = engine.inspect(entry.id)
+            if next_step(entry, container) is not Step.RESTORE:
+                continue
+            waiting.append((entry, container))
+            if lack := lacks_provider(entry, container, manifest, engine):
+                down[entry.id] = lack
         except ContainerGoneError:
             continue
         except DrainerError:
             kept.add(entry.id)
-            continue
-        if next_step(entry, container) is Step.RESTORE:
-            waiting.append((entry, container))
     found = _look(waiting, engine, host, swarm=manifest.engine.swarm)
+    found = replace(found, down=down)
     if (found.networks is None and not manifest.engine.swarm) or found.volumes is None:
         kept |= {entry.id for entry, _ in waiting}
     known = {i: lack for i, lack in before.items() if i in kept}
     return known | what_is_lacking(waiting, found)
+
+
+def lacks_provider(
+    entry: Entry, container: Container, manifest: Manifest, engine: Engine
+) -> Lack | None:
+    """Say whether it needs one that is settled and yet down, as one that was left down is.
+
+    One that was removed is not waited for: nothing brings it back. Raises `DrainerError` where
+    Docker does not tell.
+    """
+    for other in manifest.entries:
+        if other.id not in entry.needs or not other.state.ended:
+            continue
+        try:
+            provider = engine.inspect(other.id)
+        except ContainerGoneError:
+            continue
+        needed = any(bond in _NEEDED for _, bond in all_bonds([container, provider])[entry.id])
+        if needed and not provider.running:
+            return Lack(f"it needs {other.name}, which is down: start it")
+    return None
 
 
 def _look(waiting: Collection[Pair], engine: Engine, host: Host, *, swarm: bool) -> Found:
@@ -129,6 +156,8 @@ def what_is_lacking(waiting: Collection[Pair], found: Found) -> dict[str, Lack]:
 
 
 def _lack(entry: Entry, container: Container, found: Found) -> Lack | None:
+    if entry.id in found.down:
+        return found.down[entry.id]
     if found.networks is not None:
         for member in _networks(container):
             if lack := _lacks_network(container, member, found.networks):

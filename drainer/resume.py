@@ -20,7 +20,7 @@ from drainer.errors import (
 from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import check_files, restore_obstacle
-from drainer.lacking import Lack, lacking
+from drainer.lacking import Lack, lacking, lacks_provider
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Route
 from drainer.placeholders import AddressKeeper
@@ -67,17 +67,7 @@ def resume(
     (`require_same_engine`).
     """
     manifest = record.manifest
-    worker = _Worker(
-        engine,
-        host,
-        carriers,
-        record,
-        deadline,
-        options,
-        audience,
-        obstacles=obstacles,
-        keeper=keeper,
-    )
+    worker = _Worker(engine, host, carriers, record, deadline, options, audience, obstacles, keeper)
     take_up(record, carriers)
     providers = resume_order(manifest.entries)
     for turn in range(PASSES):
@@ -107,7 +97,6 @@ class _Worker:
         deadline: Deadline,
         options: ResumeOptions,
         audience: Audience,
-        *,
         obstacles: Mapping[Route, str],
         keeper: AddressKeeper | None,
     ) -> None:
@@ -191,8 +180,8 @@ class _Worker:
                 self._clean(entry)
             case Step.START_LIKE_DOCKER:
                 self._start_like_docker(entry)
-            case Step.RESTORE:
-                self._restore_in_turn(entry)
+            case Step.RESTORE if container:
+                self._restore_in_turn(entry, container)
             case Step.CONFIRM if container:
                 self._finish(entry, container)
             case Step.START_COLD if entry.state is State.RESTORING and self._ended_well(entry):
@@ -240,8 +229,9 @@ class _Worker:
             detail = f"{entry.detail}; started after what it uses".lstrip("; ")
             self._on_change(self._record.update(entry.id, detail=detail))
 
-    def _restore_in_turn(self, entry: Entry) -> None:
+    def _restore_in_turn(self, entry: Entry, container: Container) -> None:
         """Restore beside others as far as there is room for containerd's copies."""
+        self._wait_for_providers(entry, container)
         if entry.route is not Route.ENGINE:
             self._restore(entry)
             return
@@ -253,7 +243,6 @@ class _Worker:
 
     def _restore(self, entry: Entry) -> None:
         """Restore from the checkpoint if it may and can be, else start cold."""
-        self._wait_for_providers(entry)
         obstacle = self._obstacles.get(entry.route) or self._own_obstacle(entry)
         if obstacle:
             self._start_cold(entry, obstacle)
@@ -299,12 +288,17 @@ class _Worker:
             self._record.update_all({entry.id: {"state": State.STOPPED}})
         return again
 
-    def _wait_for_providers(self, entry: Entry) -> None:
-        """Raise while a container that this one uses is still unsettled, but not for ever."""
+    def _wait_for_providers(self, entry: Entry, container: Container) -> None:
+        """Raise while a container that this one uses is still unsettled, but not for ever.
+
+        What cannot start without one that stays down keeps its checkpoint until that one is up.
+        """
         # What cannot live without one that cannot be started is not asked for at all.
         for provider in self.unsettled.intersection(entry.needs) - self._lacking.keys():
             if not self._last and not self._deadline.over:
                 raise DrainerError(f"it waits for {self._record.entry(provider).name}")
+        if lack := lacks_provider(entry, container, self._record.manifest, self._engine):
+            raise DrainerError(str(lack))
 
     def _own_obstacle(self, entry: Entry) -> str:
         """Say why a restore should not even be tried; empty if it should."""

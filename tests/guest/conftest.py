@@ -22,6 +22,7 @@ CHECKOUT = Path(__file__).parents[2]
 SUITES = os.environ.get("DRAINER_LAB_SUITES", "forky,trixie,bookworm").split(",")
 
 _HOSTS = pytest.StashKey[list[Host]]()
+_EXPLAINED = pytest.StashKey[BaseException]()
 _TEST_SECONDS = 1200.0
 
 
@@ -66,11 +67,18 @@ def _belongs(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Save what the hosts of a failed test can tell while they are still there."""
+    """Save what the hosts of a failed test can tell while they are still there.
+
+    A fixture of many tests that failed raises the same exception in each: one telling is enough.
+    """
     report = yield
-    if report.failed and report.when in {"setup", "call"}:
+    if call.excinfo and report.failed and report.when in {"setup", "call"}:
+        error = call.excinfo.value
+        if item.session.stash.get(_EXPLAINED, None) is error:
+            return report
+        item.session.stash[_EXPLAINED] = error
         hosts = [host for node in item.listchain() for host in node.stash.get(_HOSTS, [])]
         for number, host in enumerate(hosts):
             directory = _artifacts() / re.sub(r"[^\w.-]+", "_", item.name) / str(number)

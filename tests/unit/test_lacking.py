@@ -184,6 +184,32 @@ def test_who_joins_what_cannot_be_started_waits_for_it(world: World) -> None:
     world.check_promise()
 
 
+def test_who_joins_one_that_stays_down_keeps_its_memory_until_that_one_is_up(
+    world: World,
+) -> None:
+    web = add_web(world)
+    world.add("side", "always", network_mode=f"container:{web.id}")
+    drained = world.drain()
+    world.engine.damage_checkpoint("web", entry_of(drained, "web").checkpoint)
+    world.leave_failed = True
+    manifest = world.resume()
+    assert entry_of(manifest, "web").state is State.LEFT
+    side = entry_of(manifest, "side")
+    assert (side.state, side.checkpoint_state) == (State.STOPPED, CheckpointState.COMPLETE)
+    assert side.detail == "it needs web, which is down: start it"
+    world.engine.start(web.id, 1.0)
+    assert entry_of(world.resume(), "side").state is State.RESTORED
+
+
+def test_who_only_lists_one_that_stays_down_does_not_wait(world: World) -> None:
+    add_web(world)
+    world.add("user", "always", volumes_from=("web",))
+    drained = world.drain()
+    world.engine.damage_checkpoint("web", entry_of(drained, "web").checkpoint)
+    world.leave_failed = True
+    assert entry_of(world.resume(), "user").state is State.RESTORED
+
+
 def test_who_only_works_with_it_is_not_kept_waiting(world: World) -> None:
     add_web(world)
     world.add("user", "always", volumes_from=("web",))
