@@ -13,18 +13,12 @@ def main() -> None:
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGHUP, _leave)
-    from drainer.cli import (  # noqa: PLC0415 - the handlers come first
-        doctoring,
-        installing,
-        output,
-        reporting,
-    )
+    # What happens to be installed beside drainer has no part in what root runs at a shutdown.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    from drainer.cli import output  # noqa: PLC0415 - the handlers come first
     from drainer.cli.app import app  # noqa: PLC0415
 
     output.escape_what_cannot_be_shown()
-    doctoring.register(app)
-    installing.register(app)
-    reporting.register(app)
 
     try:
         app()

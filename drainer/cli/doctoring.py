@@ -1,18 +1,17 @@
-"""The command that tells what this host can do, and proves it if asked to."""
+"""What `drainer doctor` does."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
-from typing import Annotated
 
 import typer
 
 from drainer.carriers.base import Carriers
 from drainer.cli import doctor_output, output
-from drainer.cli.app import bring_back, carry_out
-from drainer.cli.options import Json, RouteChoice
+from drainer.cli.draining import carry_out
+from drainer.cli.resuming import bring_back
 from drainer.cli.wiring import (
     Settings,
     interrupted_code,
@@ -29,7 +28,7 @@ from drainer.doctor.trial import Acts, Trial, clean_up, try_route
 from drainer.drain import LEAST_SECONDS, DrainOptions
 from drainer.errors import DrainerError, ExitCode
 from drainer.manifest import Manifest
-from drainer.model import ROUTES, EngineFacts, Plan, Route
+from drainer.model import EngineFacts, Plan
 from drainer.resume_options import ResumeOptions
 from drainer.runtime.base import Runtime
 from drainer.store.files import StateDirectory
@@ -40,32 +39,9 @@ TRIAL_DIRECTORY = "doctor"
 """Below the state directory: the state directory of a trial, gone after it."""
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command of this module to the command line."""
-    app.command("doctor")(doctor_command)
-
-
-def doctor_command(
-    *,
-    context: typer.Context,
-    live: Annotated[
-        bool,
-        typer.Option("--live", help="Carry a throw-away container by each route that can."),
-    ] = False,
-    route: Annotated[
-        RouteChoice | None, typer.Option(help="As before the command: only this route.")
-    ] = None,
-    budget: Annotated[
-        float, typer.Option(min=1, help="Seconds for all trials; after them nothing is begun.")
-    ] = 120.0,
-    as_json: Json = False,
-) -> None:
-    """Show what this host can do and why not; touches nothing without --live."""
+def run(settings: Settings, budget: float, *, live: bool, as_json: bool) -> None:
+    """Show what this host can do, and prove it if asked to."""
     require_root("doctor")
-    settings: Settings = context.obj
-    if route is not None:
-        routes = ROUTES if route is RouteChoice.AUTO else (Route(route.value),)
-        settings = replace(settings, routes=routes)
     facts = take_facts(settings.engine(), settings.host(), settings.surroundings())
     diagnosis = diagnose(facts, settings.routes)
     if not live or not diagnosis.can_carry or facts.engine is None:

@@ -1,6 +1,6 @@
 """What `drainer plan --explain` prints."""
 
-from drainer.cli import output
+from drainer.cli import output, plan_output
 from drainer.errors import NoContainerError
 from drainer.explain import Line, explain, find
 from drainer.model import Plan, PlanEntry, Verdict
@@ -34,7 +34,7 @@ def show_explanation(plan: Plan, wanted: str, *, as_json: bool) -> None:
             (
                 line.rule,
                 *(str(answer) for _, answer in line.answers),
-                output.said(line.finding, DETAIL) if line.finding else "",
+                plan_output.said(line.finding, DETAIL) if line.finding else "",
             )
             for line in lines
         ],

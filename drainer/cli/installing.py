@@ -1,11 +1,6 @@
-"""The commands that put drainer's units in place and take them away."""
-
-from typing import Annotated
-
-import typer
+"""What `drainer install` and `drainer uninstall` do."""
 
 from drainer.cli import output
-from drainer.cli.options import Json
 from drainer.cli.wiring import Settings, require_root
 from drainer.daemon_json import enable_experimental
 from drainer.errors import ConfigInvalidError
@@ -15,26 +10,7 @@ from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this module to the command line."""
-    app.command("install")(install_command)
-    app.command("uninstall")(uninstall_command)
-
-
-def install_command(
-    *,
-    enable: Annotated[
-        bool, typer.Option("--enable", help="Take part in every reboot from now on.")
-    ] = False,
-    experimental: Annotated[
-        bool,
-        typer.Option(
-            "--experimental",
-            help="Also set Docker's experimental mode in /etc/docker/daemon.json (backup kept).",
-        ),
-    ] = False,
-    as_json: Json = False,
-) -> None:
+def put_in_place(*, enable: bool, experimental: bool, as_json: bool) -> None:
     """Put the systemd units in place."""
     require_root("install")
     program = own_program()
@@ -47,17 +23,9 @@ def install_command(
     _show(Outcome(units.actions + docker.actions, docker.advice + units.advice), as_json=as_json)
 
 
-def uninstall_command(
-    *,
-    context: typer.Context,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if containers wait to be brought back.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Remove the systemd units. The state directory and Docker's settings are kept."""
+def take_away(settings: Settings, *, force: bool, as_json: bool) -> None:
+    """Remove the systemd units."""
     require_root("uninstall")
-    settings: Settings = context.obj
     state = settings.state()
     with lock(state, "uninstall"):
         settings.runtime().sweep()

@@ -1,7 +1,8 @@
 """Options that several commands share, and what they may be."""
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -26,6 +27,23 @@ class RestoreFallback(StrEnum):
 
     COLD = "cold"
     LEAVE = "leave"
+
+
+class Format(StrEnum):
+    """What `--format` may be."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    SVG = "svg"
+    METRICS = "metrics"
+
+
+class Common(NamedTuple):
+    """The options that every command shares."""
+
+    state_dir: Path
+    docker_host: str
+    route: RouteChoice
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

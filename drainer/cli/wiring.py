@@ -13,6 +13,7 @@ from drainer.carriers.base import Carriers
 from drainer.carriers.engine import EngineCarrier
 from drainer.carriers.runtime import RuntimeCarrier
 from drainer.cli import output
+from drainer.cli.options import RouteChoice
 from drainer.deadline import Deadline
 from drainer.doctor.examine import look_around
 from drainer.doctor.facts import Surroundings
@@ -34,6 +35,8 @@ from drainer.runtime.runc import Runc
 from drainer.store.files import StateDirectory
 from drainer.store.manifest_file import ManifestFile
 
+LOCK_WAIT = 300.0
+"""Seconds that a unit waits for another drainer; a person is told at once."""
 GRACE = 45.0
 """Seconds from a signal to the end; less than the 90 s after which systemd kills by default."""
 
@@ -80,6 +83,16 @@ class Settings:
     def manifest_file(self) -> ManifestFile:
         """Open the manifest's place."""
         return ManifestFile(self.state())
+
+
+def routes(choice: RouteChoice) -> tuple[Route, ...]:
+    """Return the routes that a drain may take, the preferred one first."""
+    return ROUTES if choice is RouteChoice.AUTO else (Route(choice.value),)
+
+
+def cpus() -> int:
+    """Return how many containers are worked on at once if nobody says."""
+    return max(2, len(os.sched_getaffinity(0)))
 
 
 def require_root(verb: str) -> None:

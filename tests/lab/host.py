@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ _BOOT_SECONDS = 240.0
 _BIRTHS = 3
 # QEMU closes its connections a moment before its end can be seen.
 _EXIT_SECONDS = 2.0
+MEMORY = ".memory"
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _WRECKAGE = {
     "journal.txt": "journalctl --no-pager -o short-precise --no-hostname",
@@ -43,7 +45,11 @@ _WRECKAGE = {
 
 @dataclass(frozen=True)
 class Image:
-    """A finished disk, with what is needed to boot it. `layer` is a disk on top of it, or None."""
+    """A finished disk, with what is needed to boot it.
+
+    `layer` is a disk on top of it, or None; a file beside it may hold the memory of a host that
+    runs on it.
+    """
 
     suite: str
     directory: Path
@@ -68,6 +74,12 @@ class Image:
     def key(self) -> Path:
         """Root's private ssh key."""
         return self.directory / "id_ed25519"
+
+    @property
+    def memory(self) -> Path | None:
+        """What a host was frozen to that had booted from the layer, if there is one."""
+        memory = self.layer.with_suffix(MEMORY) if self.layer else None
+        return memory if memory and memory.exists() else None
 
     @property
     def top(self) -> Drive:
@@ -115,6 +127,18 @@ class Host:
         """Switch the machine on and wait for it."""
         self.machine.power_on()
         self._connect(timeout)
+
+    def go_on(self, memory: Path, timeout: float = _BOOT_SECONDS) -> None:
+        """Switch the machine on where another one was frozen, and set its clock."""
+        self.machine.power_on(memory)
+        self._connect(timeout)
+        self.run(f"date -s @{time.time():.1f}")
+
+    def freeze(self, memory: Path) -> None:
+        """Save the running host for `go_on`, and switch it off where it is."""
+        self.run("sync", 60)
+        self._connection.close()
+        self.machine.freeze(memory)
 
     def power_cut(self, timeout: float = _BOOT_SECONDS) -> None:
         """Take the power away in an instant, give it back and wait for the boot.
@@ -259,7 +283,10 @@ class Host:
 
 @contextmanager
 def start(image: Image, options: Options | None = None) -> Iterator[Host]:
-    """Give a host on a fresh overlay over the image; it and its disk are gone afterwards."""
+    """Give a host on a fresh overlay over the image; it and its disk are gone afterwards.
+
+    An image with a frozen host saves it the boot, unless it is to have other hardware.
+    """
     options = options or Options()
     with ExitStack() as stack:
         for path in (image.disk, image.layer):
@@ -276,7 +303,10 @@ def start(image: Image, options: Options | None = None) -> Iterator[Host]:
             overlay.unlink(missing_ok=True)
             make_overlay(overlay, image.top)
             try:
-                host.power_on()
+                if image.memory and options.full_hardware() == Hardware():
+                    host.go_on(image.memory)
+                else:
+                    host.power_on()
                 break
             except MachineDiedError:
                 # Nobody has asked anything of this host yet: another one is as good.

@@ -1,5 +1,6 @@
 """One QEMU process: power on, pull the plug, serial console. Knows nothing of what runs in it."""
 
+import shlex
 import socket
 import subprocess
 import time
@@ -7,13 +8,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.lab import accel
+from tests.lab import accel, monitor
 from tests.lab.errors import DeadlineError, MachineDiedError
 
 # No login prompt: the serial line is for the kernel, and for the journal if asked.
 _KERNEL_ARGUMENTS = (
     "root=/dev/vda rw console=ttyS0 net.ifnames=0 mitigations=off systemd.getty_auto=no"
 )
+# Relative to the directory: the path of a socket may have 107 bytes only.
+_MONITOR = "monitor"
+_FREEZE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -74,21 +78,35 @@ class Machine:
         """Whether QEMU runs."""
         return self._process is not None and self._process.poll() is None
 
-    def power_on(self) -> None:
-        """Start QEMU. `port` on 127.0.0.1 leads to the guest's ssh from now on."""
+    def power_on(self, memory: Path | None = None) -> None:
+        """Start QEMU. `port` on 127.0.0.1 leads to the guest's ssh from now on.
+
+        With what `freeze` saved as `memory` the guest goes on from there instead of booting; its
+        disk must be as it was then.
+        """
         if self.running:
             raise MachineDiedError("the machine is on already")
         self.port = _free_port()
         self._console_before = len(self.console)
+        incoming = ("-incoming", f"exec:cat {shlex.quote(str(memory))}") if memory else ()
         with self._errors_file.open("wb") as errors:
             self._process = subprocess.Popen(
-                [*accel.LEASH, *self._command()],
+                [*accel.LEASH, *self._command(), *incoming],
                 stdin=subprocess.PIPE,
                 stdout=errors,
                 stderr=errors,
                 # An interrupt on the terminal must not take the machine before its journal is read.
                 start_new_session=True,
+                cwd=self.directory,
             )
+
+    def freeze(self, memory: Path) -> None:
+        """Save the running guest to a file and switch it off where it is.
+
+        Raises DeadlineError, and MachineDiedError if QEMU could not do it.
+        """
+        monitor.save(self.directory, _MONITOR, memory, _FREEZE_SECONDS)
+        self.wait_off(_FREEZE_SECONDS)
 
     def pull_plug(self) -> None:
         """Kill QEMU in the middle of whatever it does. Harmless if it is off."""
@@ -173,6 +191,7 @@ class Machine:
             "-nodefaults", "-no-user-config", "-display", "none", "-device", "virtio-rng-pci",
             "-chardev", f"file,id=console,path={self._console_file},append=on",
             "-serial", "chardev:console",
+            "-qmp", f"unix:{_MONITOR},server=on,wait=off",
             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22",
             "-device", "virtio-net-pci,netdev=net,romfile=",
             *drives,

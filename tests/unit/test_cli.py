@@ -107,7 +107,7 @@ def test_drain_and_resume(drainer: Drainer) -> None:
 def test_a_resume_that_docker_left_alone_is_to_be_run_again(
     drainer: Drainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drainer.cli.app.ENGINE_WAIT", 0.0)
+    monkeypatch.setattr("drainer.cli.resuming.ENGINE_WAIT", 0.0)
     engine = drainer.world.engine
     drainer.world.add("web")
     drainer("drain")

@@ -12,9 +12,10 @@ import typer
 from typer.testing import CliRunner
 
 from drainer.budget import TELLING, UNDO_SECONDS
-from drainer.cli import doctoring, installing, output, reporting
-from drainer.cli.app import ENGINE_WAIT, LOCK_WAIT, app
-from drainer.cli.wiring import GRACE, Settings
+from drainer.cli import installing, output
+from drainer.cli.app import app
+from drainer.cli.resuming import ENGINE_WAIT
+from drainer.cli.wiring import GRACE, LOCK_WAIT, Settings
 from drainer.doctor import rootfs
 from drainer.doctor.checks import diagnose
 from drainer.drain import LEAST_SECONDS
@@ -48,9 +49,6 @@ PACKAGE = ROOT / "drainer"
 DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 
-doctoring.register(app)
-installing.register(app)
-reporting.register(app)
 GROUP = typer.main.get_command(app)
 COMMANDS = {c.name: c for c in getattr(GROUP, "commands", {}).values()}
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from drainer.cli import output
+from drainer.cli import manifest_output
 from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineError, EngineUnavailableError
 from drainer.lacking import Found, Lack, what_is_lacking
@@ -165,7 +165,7 @@ def test_a_reason_is_told_once_for_all(world: World, capsys: pytest.CaptureFixtu
     lose_network(world.engine)
     world.resume()
     (lacking,) = world.heard
-    output.say_lacking(manifest, lacking)
+    manifest_output.say_lacking(manifest, lacking)
     told, then = capsys.readouterr().err.splitlines()
     assert told.startswith("drainer: cannot be started now: web00, web01, ")
     assert told.endswith(", web19: its network shop is gone: create it again and connect it")

@@ -1,0 +1,20 @@
+"""What `drainer status` does."""
+
+from drainer.cli import manifest_output, output
+from drainer.cli.wiring import Settings, require_root
+from drainer.status import compare
+
+
+def run(settings: Settings, *, as_json: bool) -> None:
+    """Show the manifest beside what Docker says now."""
+    require_root("status")
+    file = settings.manifest_file()
+    manifest = file.read()
+    rows = compare(manifest, settings.engine())
+    if as_json:
+        output.show_json(
+            manifest=manifest_output.manifest_json(manifest),
+            docker={r.entry.id: {"state": r.docker, "policy_held": r.policy_held} for r in rows},
+        )
+    else:
+        manifest_output.show_status(manifest, rows)

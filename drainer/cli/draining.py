@@ -1,0 +1,110 @@
+"""What `drainer drain` does."""
+
+import typer
+
+from drainer.cli import manifest_output, output
+from drainer.cli.options import DumpFallback
+from drainer.cli.planning import plan_now, refuse_if_incapable
+from drainer.cli.wiring import (
+    LOCK_WAIT,
+    Settings,
+    cpus,
+    extension,
+    interrupted_code,
+    interruptible,
+    require_root,
+)
+from drainer.deadline import Deadline
+from drainer.drain import DrainOptions, drain, outcome_counts, settle
+from drainer.errors import ExitCode
+from drainer.manifest import Entry, Manifest
+from drainer.model import Plan
+from drainer.progress import Progress
+from drainer.store.lock import lock
+from drainer.store.manifest_file import ManifestFile, Record
+
+
+def run(
+    settings: Settings,
+    parallel: int,
+    budget: float | None,
+    container_timeout: float,
+    fallback: DumpFallback,
+    *,
+    at_shutdown: bool,
+    as_json: bool,
+) -> None:
+    """Checkpoint what is eligible, take it down and print what became of it."""
+    require_root("drain")
+    kind = settings.host().shutting_down() if at_shutdown else ""
+    if at_shutdown and not kind:
+        output.say("the host is not going down: nothing drained")
+        return
+    deadline = Deadline(budget)
+    state = settings.state()
+    with lock(state, "drain", wait=LOCK_WAIT if at_shutdown else 0), interruptible(deadline):
+        options = DrainOptions(
+            "shutdown" if at_shutdown else "manual",
+            parallel or cpus(),
+            container_timeout,
+            stop_failed=fallback is DumpFallback.STOP,
+        )
+        manifest = _drain(settings, ManifestFile(state), deadline, options)
+    if as_json:
+        output.show_json(manifest=manifest_output.manifest_json(manifest))
+    else:
+        manifest_output.show_outcome(manifest)
+    raise typer.Exit(_code(manifest, deadline))
+
+
+def _drain(
+    settings: Settings, file: ManifestFile, deadline: Deadline, options: DrainOptions
+) -> Manifest:
+    engine, host = settings.engine(), settings.host()
+    settings.runtime().sweep()
+    kept: tuple[Entry, ...] = ()
+    if file.exists and (old := file.read()).pending:
+        output.say(f"drain {old.drain_id} still waits for its resume: carrying on from it")
+        carriers = settings.carriers(engine, host, settings.runtime(), old.engine, deadline)
+        record = Record(file, old)
+        kept = settle(engine, host, record, carriers)
+    plan = plan_now(settings)
+    refuse_if_incapable(plan)
+    total = len(plan.entries)
+    output.say(f"draining {len(plan.carried)} of {total} running containers")
+    return carry_out(settings, plan, file, deadline, options, kept)
+
+
+def carry_out(
+    settings: Settings,
+    plan: Plan,
+    file: ManifestFile,
+    deadline: Deadline,
+    options: DrainOptions,
+    kept: tuple[Entry, ...] = (),
+) -> Manifest:
+    """Drain by a plan, and say how far it is."""
+    engine, host = settings.engine(), settings.host()
+    runtime = settings.runtime(plan.host)
+    carriers = settings.carriers(engine, host, runtime, plan.engine, deadline)
+
+    progress = Progress(plan, options.parallel)
+
+    def on_change(entry: Entry) -> None:
+        manifest_output.progress(entry)
+        host.notify(progress.see(entry), extension(deadline))
+
+    host.notify(progress.line(), extension(deadline))
+    return drain(plan, engine, host, carriers, file, deadline, options, on_change, kept)
+
+
+def _code(manifest: Manifest, deadline: Deadline) -> ExitCode:
+    eligible, carried = outcome_counts(manifest)
+    output.say(f"drained: {manifest_output.summary(manifest)}")
+    if carried == eligible:
+        return ExitCode.OK
+    if deadline.interrupted:
+        return interrupted_code(deadline)
+    if deadline.over:
+        return ExitCode.DEADLINE
+    return ExitCode.PARTIAL if carried else ExitCode.NOTHING_CARRIED

@@ -1,0 +1,80 @@
+"""What is printed of a manifest, and of what becomes of its containers."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from drainer.cli import output
+from drainer.lacking import Lack
+from drainer.manifest import Entry, Manifest
+from drainer.sentences import outcome
+from drainer.status import StatusRow
+from drainer.text import printable, size
+
+
+def progress(entry: Entry) -> None:
+    """Print a line for a change of one container's state."""
+    detail = f": {entry.detail}" if entry.detail else ""
+    output.say(f"{printable(entry.name)}: {entry.state}{detail}")
+
+
+def say_lacking(manifest: Manifest, lacking: Mapping[str, Lack]) -> None:
+    """Print a line for each reason why containers cannot be started, with their names."""
+    names: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in manifest.entries:
+        if lack := lacking.get(entry.id):
+            names[lack.why].append(printable(entry.name))
+    for why, waiting in names.items():
+        output.say(f"cannot be started now: {', '.join(waiting)}: {why}")
+    if names:
+        output.say("they keep their checkpoints: afterwards, `drainer resume` restores them")
+
+
+def manifest_json(manifest: Manifest) -> dict[str, Any]:
+    """Shape a manifest for programs."""
+    return asdict(manifest)
+
+
+def show_outcome(manifest: Manifest) -> None:
+    """Print what became of each container."""
+    output.show_table(
+        ("CONTAINER", "STATE", "SIZE", "POLICY", "WHY"),
+        [
+            (
+                e.name,
+                e.state,
+                size(e.size) if e.size else "-",
+                e.restart_policy.name or "no",
+                outcome(e),
+            )
+            for e in manifest.entries
+        ],
+    )
+
+
+def show_status(manifest: Manifest, rows: Sequence[StatusRow]) -> None:
+    """Print the manifest beside Docker's view."""
+    output.line(printable(f"Drain {manifest.drain_id} ({manifest.trigger}), {manifest.created}"))
+    ended = f"finished {manifest.finished}" if manifest.finished else "pending: not yet finished"
+    output.line(printable(f"Resume: {ended}"))
+    output.line()
+    output.show_table(
+        ("CONTAINER", "MANIFEST", "DOCKER", "POLICY", "WHY"),
+        [
+            (
+                row.entry.name,
+                row.entry.state,
+                row.docker,
+                (row.entry.restart_policy.name or "no") + (" (held)" if row.policy_held else ""),
+                outcome(row.entry),
+            )
+            for row in rows
+        ],
+    )
+
+
+def summary(manifest: Manifest) -> str:
+    """Count the states in a sentence."""
+    counts = (f"{count} {state}" for state, count in manifest.counts.items())
+    return ", ".join(counts) or "no containers"

@@ -1,0 +1,166 @@
+"""What `drainer resume` does."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import typer
+
+from drainer.addresses import dealt
+from drainer.cli import manifest_output, output
+from drainer.cli.options import RestoreFallback
+from drainer.cli.wiring import (
+    LOCK_WAIT,
+    Settings,
+    cpus,
+    extension,
+    interrupted_code,
+    interruptible,
+    remove_placeholders,
+    require_root,
+)
+from drainer.compatibility import host_obstacles, require_same_engine
+from drainer.deadline import Deadline
+from drainer.engine.base import Engine
+from drainer.engine.patience import wait_for_engine
+from drainer.errors import ExitCode, StorageError
+from drainer.manifest import Entry, Manifest, State
+from drainer.model import Route
+from drainer.placeholders import AddressKeeper
+from drainer.resume import resume
+from drainer.resume_options import Audience, ResumeOptions
+from drainer.runtime.base import Runtime
+from drainer.store.lock import lock
+from drainer.store.manifest_file import ManifestFile, Record
+
+ENGINE_WAIT = 180.0
+"""Seconds that the boot waits for Docker to answer, and that a resume waits for it to come back."""
+
+
+def run(
+    settings: Settings,
+    parallel: int,
+    budget: float | None,
+    container_timeout: float,
+    fallback: RestoreFallback,
+    *,
+    give_up: bool,
+    at_boot: bool,
+    as_json: bool,
+) -> None:
+    """Bring back what the last drain took down, and print what became of it."""
+    require_root("resume")
+    deadline = Deadline(budget)
+    state = settings.state()
+    with lock(state, "resume", wait=LOCK_WAIT if at_boot else 0), interruptible(deadline):
+        settings.runtime().sweep()
+        file = ManifestFile(state)
+        if not file.exists or not (manifest := file.read()).pending:
+            output.say("no drain waits for a resume: nothing to do")
+            remove_placeholders(
+                settings.engine(), lambda: settings.runtime(settings.host().facts())
+            )
+            if as_json:
+                output.show_json(manifest=None)
+            return
+        wait_for_engine(settings.engine(), deadline, ENGINE_WAIT if at_boot else 0)
+        output.say(f"resuming drain {manifest.drain_id}")
+        options = ResumeOptions(
+            parallel or cpus(),
+            container_timeout,
+            ENGINE_WAIT,
+            give_up=give_up,
+            leave_failed=fallback is RestoreFallback.LEAVE,
+        )
+        record = Record(file, manifest)
+        result = bring_back(settings, record, deadline, options)
+    if as_json:
+        output.show_json(manifest=manifest_output.manifest_json(result))
+    else:
+        manifest_output.show_outcome(result)
+    raise typer.Exit(_code(result, deadline))
+
+
+def bring_back(
+    settings: Settings, record: Record, deadline: Deadline, options: ResumeOptions
+) -> Manifest:
+    """Resume what a manifest waits for, and say how far it is."""
+    engine, host = settings.engine(), settings.host()
+    manifest, facts = record.manifest, engine.facts()
+    require_same_engine(manifest, engine, facts)
+    now = host.facts()
+    runtime = settings.runtime(now)
+    carriers = settings.carriers(engine, host, runtime, manifest.engine, deadline)
+    obstacles = dict(host_obstacles(manifest, now, facts))
+
+    def on_change(entry: Entry) -> None:
+        manifest_output.progress(entry)
+        host.notify(f"resume: {entry.name} {entry.state}", extension(deadline))
+
+    with ExitStack() as stack:
+        keeper = None
+        if _needs_stand_in(manifest):
+            try:
+                stack.enter_context(runtime.window())
+                keeper = stack.enter_context(_addresses(engine, runtime, manifest, deadline))
+            except StorageError as error:
+                obstacles.setdefault(Route.RUNTIME, error.message)
+        for route, why in obstacles.items():
+            output.say(f"nothing can be restored on the {route} route: {why}")
+        return resume(
+            record,
+            engine,
+            host,
+            carriers,
+            deadline,
+            options,
+            Audience(on_change, partial(manifest_output.say_lacking, manifest)),
+            obstacles=obstacles,
+            keeper=keeper,
+        )
+
+
+def _needs_stand_in(manifest: Manifest) -> bool:
+    """Tell whether there is anything to restore by runc, or an address to keep."""
+    return any(
+        e.route is Route.RUNTIME or any(map(dealt, e.addresses))
+        for e in manifest.entries
+        if not e.state.ended
+    )
+
+
+@contextmanager
+def _addresses(
+    engine: Engine, runtime: Runtime, manifest: Manifest, deadline: Deadline
+) -> Iterator[AddressKeeper]:
+    """Keep the addresses of what is to be started in the block; say what went wrong with it."""
+    keeper = AddressKeeper(
+        engine,
+        runtime.lay_out_placeholder,
+        runtime.forget_placeholder,
+        [e for e in manifest.entries if not e.state.ended],
+        stop=lambda: deadline.over or deadline.interrupted,
+    )
+    try:
+        keeper.prepare()
+        yield keeper
+    finally:
+        keeper.finish()
+        for failure in keeper.failures:
+            output.say(failure)
+
+
+def _code(manifest: Manifest, deadline: Deadline) -> ExitCode:
+    output.say(f"resumed: {manifest_output.summary(manifest)}")
+    carried = [e for e in manifest.entries if e.size]
+    restored = sum(e.state is State.RESTORED for e in carried)
+    if restored == len(carried) and not manifest.pending:
+        return ExitCode.OK
+    if deadline.interrupted:
+        return interrupted_code(deadline)
+    if manifest.pending:
+        output.say("`drainer resume` will see to what is left")
+        return ExitCode.HOST_INCAPABLE
+    if deadline.over:
+        return ExitCode.DEADLINE
+    return ExitCode.PARTIAL if restored or not carried else ExitCode.NOTHING_CARRIED
