@@ -1,7 +1,9 @@
 """Fixtures for the tests on real hosts.
 
-`DRAINER_LAB_SUITES=forky` chooses the hosts' suites. What explains a failure is kept in
-`$DRAINER_LAB_ARTIFACTS`, or below the lab's cache, and the report names the directory.
+`DRAINER_LAB_SUITES=forky` chooses the hosts' suites. `DRAINER_LAB_LONG=1` adds what takes long and
+shows little more of drainer: the same on another Docker, a fault much like another one. What
+explains a failure is kept in `$DRAINER_LAB_ARTIFACTS`, or below the lab's cache, and the report
+names the directory.
 """
 
 import os
@@ -23,6 +25,7 @@ SUITES = os.environ.get("DRAINER_LAB_SUITES", "forky,trixie,bookworm").split(","
 
 _HOSTS = pytest.StashKey[list[Host]]()
 _EXPLAINED = pytest.StashKey[BaseException]()
+LONG = bool(os.environ.get("DRAINER_LAB_LONG"))
 _TEST_SECONDS = 1200.0
 
 
@@ -46,7 +49,8 @@ class HostFactory:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what is here, and give it the time that an emulated host needs.
 
-    What is marked with `suites` runs on these alone: every test on every suite would take hours.
+    What is marked with `suites` runs on these alone, and in the long form also on those of `long`:
+    every test on every suite would take hours.
     """
     elsewhere = [item for item in items if not _belongs(item)]
     if elsewhere:
@@ -62,7 +66,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _belongs(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("suites")
     call = getattr(item, "callspec", None)
-    return marker is None or call is None or call.params.get("suite") in marker.args
+    if marker is None or call is None:
+        return True
+    wanted = (*marker.args, *(marker.kwargs.get("long", ()) if LONG else ()))
+    return call.params.get("suite") in wanted
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,8 +10,7 @@ pytestmark = pytest.mark.suites("forky")
 
 ROUNDS = (
     Round(0, "resume", "power cut", "reboot", 0.9),
-    Round(1, "drain", "containerd killed", "resume", 0.4),
-    Round(2, "drain", "CRIU hung", "resume", 0.3),
+    Round(1, "drain", "CRIU hung", "resume", 0.3),
 )
 
 

@@ -98,7 +98,13 @@ def test_the_runtime_route_is_proved_on_a_stock_host(module_host: Host, before: 
     assert _traces(module_host) == before
 
 
-@pytest.mark.parametrize(("signal", "status"), [("TERM", 143), ("KILL", 137)])
+@pytest.mark.parametrize(
+    ("signal", "status"),
+    [
+        pytest.param("TERM", 143, marks=pytest.mark.suites(long=("forky",))),
+        ("KILL", 137),
+    ],
+)
 def test_nothing_stays_of_a_doctor_that_was_ended(
     module_host: Host, before: str, signal: str, status: int
 ) -> None:

@@ -13,7 +13,7 @@ from tests.guest.suites import ENGINE_SUITES
 from tests.lab.host import Host
 from tests.lab.workloads import number_log, numbers, running, start_all
 
-pytestmark = pytest.mark.suites("forky", "trixie")
+pytestmark = pytest.mark.suites(long=("forky", "trixie"))
 
 README = Path(__file__).parents[2] / "README.md"
 

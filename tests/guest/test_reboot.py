@@ -23,7 +23,7 @@ from tests.lab.workloads import (
     start_all,
 )
 
-pytestmark = pytest.mark.suites("forky", "trixie")
+pytestmark = pytest.mark.suites("forky", long=("trixie",))
 
 PORT = 9001
 WEB = 8080

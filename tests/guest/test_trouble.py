@@ -9,7 +9,7 @@ from tests.guest.suites import images, set_up
 from tests.lab.host import Host
 from tests.lab.workloads import Workload, number_log, numbers, policies, running, start_all
 
-pytestmark = pytest.mark.suites("forky", "trixie")
+pytestmark = pytest.mark.suites("forky", long=("trixie",))
 
 # CRIU refuses an open file that was deleted while another name of it exists.
 LINKED = (
@@ -197,7 +197,7 @@ def test_a_drainer_killed_in_mid_restore_leaves_runc_and_every_container(host: H
     assert "restored" in all_is_well(host).values()
 
 
-@NEWEST
+@pytest.mark.suites(long=("forky",))
 @pytest.mark.parametrize("daemon", ["containerd", "docker"])
 def test_a_daemon_killed_in_mid_restore_costs_at_most_that_restore(host: Host, daemon: str) -> None:
     in_mid_restore(host)

@@ -1,5 +1,6 @@
 """Which accelerator QEMU may use: decided by booting a kernel, not by `/dev/kvm` being there."""
 
+import hashlib
 import json
 import os
 import platform
@@ -38,6 +39,12 @@ def arguments(kernel: Path) -> tuple[str, ...]:
 def slow(kernel: Path) -> bool:
     """Whether the guests are emulated, 5 to 20 times slower than metal."""
     return _choice(kernel) == "tcg"
+
+
+def fingerprint(kernel: Path) -> str:
+    """Return what a guest's saved memory depends on, in a few characters."""
+    words = [_qemu_version(), *arguments(kernel)]
+    return hashlib.sha256("\n".join(words).encode()).hexdigest()[:8]
 
 
 def _choice(kernel: Path) -> str:

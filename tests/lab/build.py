@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.lab import cache, images
-from tests.lab.bake import bake
+from tests.lab.bake import ARCHIVE, bake
 from tests.lab.host import Image
 from tests.lab.recipe import LOCK, RECIPES, Recipe
 from tests.lab.say import say, step
@@ -84,10 +84,10 @@ def _build(recipe: Recipe, work: Path) -> None:
     with step("  debian packages"):
         _bootstrap(recipe, root)
     with step("  workload file systems"):
-        _workload(recipe, work / "workload.tar")
-        images.busybox_tar(root / "usr/bin/busybox", work / "busybox.tar")
-        for name in images.IMPORTED:
-            images.pad(work / name)
+        roots = {name: work / f"{name}.tar" for name in (images.BUSYBOX, images.WORKLOAD)}
+        _workload(recipe, roots[images.WORKLOAD])
+        images.busybox_tar(root / "usr/bin/busybox", roots[images.BUSYBOX])
+        images.archive(roots, root / ARCHIVE)
     with step("  wheels"):
         _wheels(recipe, root / "opt/wheels")
     with step("  disk"):
@@ -98,7 +98,7 @@ def _build(recipe: Recipe, work: Path) -> None:
         _run("mke2fs", "-q", "-t", "ext4", "-d", str(root), str(result.disk), recipe.disk_size)
         shutil.rmtree(root)
     with step("  workload images, in the first boot"):
-        bake(result, work, work)
+        bake(result, work)
     cache.flush(result.disk)
 
 

@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.lab.cache import hold, scratch
+from tests.lab import accel
+from tests.lab.cache import flush, hold, scratch
 from tests.lab.errors import (
     CommandError,
     ConnectionLostError,
@@ -47,8 +48,8 @@ _WRECKAGE = {
 class Image:
     """A finished disk, with what is needed to boot it.
 
-    `layer` is a disk on top of it, or None; a file beside it may hold the memory of a host that
-    runs on it.
+    `layer` is a disk on top of it, or None. A file beside the topmost disk may hold the memory of a
+    host that ran on it, which spares others the boot.
     """
 
     suite: str
@@ -76,10 +77,10 @@ class Image:
         return self.directory / "id_ed25519"
 
     @property
-    def memory(self) -> Path | None:
-        """What a host was frozen to that had booted from the layer, if there is one."""
-        memory = self.layer.with_suffix(MEMORY) if self.layer else None
-        return memory if memory and memory.exists() else None
+    def memory_file(self) -> Path:
+        """Where a host on the topmost disk is frozen to, if the accelerator is as it is now."""
+        suffix = f".{accel.fingerprint(self.kernel)}{MEMORY}"
+        return (self.layer or self.disk).with_suffix(suffix)
 
     @property
     def top(self) -> Drive:
@@ -134,11 +135,17 @@ class Host:
         self._connect(timeout)
         self.run(f"date -s @{time.time():.1f}")
 
-    def freeze(self, memory: Path) -> None:
-        """Save the running host for `go_on`, and switch it off where it is."""
-        self.run("sync", 60)
+    def end(self, memory: Path) -> None:
+        """Freeze the host where boots take long, else shut it down: its disk is whole then."""
+        if not accel.slow(self.machine.kernel):
+            self.shutdown()
+            return
+        self.run("sync", _BOOT_SECONDS)
         self._connection.close()
-        self.machine.freeze(memory)
+        saved = self.machine.directory / "memory"
+        self.machine.freeze(saved)
+        flush(saved)
+        saved.rename(memory)
 
     def power_cut(self, timeout: float = _BOOT_SECONDS) -> None:
         """Take the power away in an instant, give it back and wait for the boot.
@@ -303,8 +310,8 @@ def start(image: Image, options: Options | None = None) -> Iterator[Host]:
             overlay.unlink(missing_ok=True)
             make_overlay(overlay, image.top)
             try:
-                if image.memory and options.full_hardware() == Hardware():
-                    host.go_on(image.memory)
+                if image.memory_file.exists() and machine.hardware == Hardware():
+                    host.go_on(image.memory_file)
                 else:
                     host.power_on()
                 break

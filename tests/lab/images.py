@@ -1,51 +1,54 @@
-"""Workload images without a registry: root file systems as tar files, and how to import them."""
+"""Workload images without a registry: root file systems, and the images that are made of them."""
 
+import hashlib
 import io
+import json
 import subprocess
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-_SECTOR = 512
 
 
 @dataclass(frozen=True)
 class Tag:
-    """An image in the guest: `changes` as for `docker import --change`, over the image `base`."""
+    """An image in the guest: its name, its root file system and its configuration."""
 
     name: str
-    base: str
-    changes: tuple[str, ...]
+    root: str
+    config: Mapping[str, object]
 
 
-_PATH = "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENV = {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}
 _POSTGRES = (
     "exec /usr/lib/postgresql/*/bin/postgres -D /var/lib/postgresql/*/main "
     "-c config_file=$(echo /etc/postgresql/*/main/postgresql.conf) "
     "-c listen_addresses=* -c unix_socket_directories=/tmp -c external_pid_file="
 )
-
-IMPORTED = {
-    "busybox.tar": Tag("lab/busybox", "", (_PATH, 'CMD ["sh"]')),
-    "workload.tar": Tag("lab/workload", "", (_PATH, 'CMD ["bash"]')),
-}
-DERIVED = (
+BUSYBOX, WORKLOAD = "busybox", "workload"
+TAGS = (
+    Tag("lab/busybox", BUSYBOX, {"Cmd": ["sh"]}),
+    Tag("lab/workload", WORKLOAD, {"Cmd": ["bash"]}),
     Tag(
         "lab/redis",
-        "lab/workload",
-        (
-            'CMD ["redis-server","--bind","0.0.0.0","--protected-mode","no"]',
-            "WORKDIR /var/lib/redis",
-            "EXPOSE 6379",
-        ),
+        WORKLOAD,
+        {
+            "Cmd": ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no"],  # noqa: S104
+            "WorkingDir": "/var/lib/redis",
+            "ExposedPorts": {"6379/tcp": {}},
+        },
     ),
-    Tag("lab/nginx", "lab/workload", ('CMD ["nginx","-g","daemon off;"]', "EXPOSE 80")),
+    Tag(
+        "lab/nginx",
+        WORKLOAD,
+        {"Cmd": ["nginx", "-g", "daemon off;"], "ExposedPorts": {"80/tcp": {}}},
+    ),
     Tag(
         "lab/postgres",
-        "lab/workload",
-        (f'CMD ["sh","-c","{_POSTGRES}"]', "USER postgres", "EXPOSE 5432"),
+        WORKLOAD,
+        {"Cmd": ["sh", "-c", _POSTGRES], "User": "postgres", "ExposedPorts": {"5432/tcp": {}}},
     ),
-    Tag("lab/python", "lab/workload", ('CMD ["python3"]',)),
+    Tag("lab/python", WORKLOAD, {"Cmd": ["python3"]}),
 )
 
 # What no workload runs: each file costs an emulated Docker its time.
@@ -103,11 +106,31 @@ def busybox_tar(busybox: Path, target: Path) -> None:
                 archive.addfile(entry)
 
 
-def pad(path: Path) -> None:
-    """Make a file's length a multiple of a sector, so that the guest sees all of it as a disk."""
-    size = path.stat().st_size
-    with path.open("r+b") as file:
-        file.truncate(-(-size // _SECTOR) * _SECTOR)
+def archive(roots: Mapping[str, Path], target: Path) -> None:
+    """Write one archive for `docker load` with all images over their root file systems."""
+    with tarfile.open(target, "w") as whole:
+        sums = {}
+        for name, path in roots.items():
+            with path.open("rb") as file:
+                sums[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            whole.add(path, f"{name}.tar")
+        listing = []
+        for tag in TAGS:
+            document = {
+                "architecture": "amd64",
+                "os": "linux",
+                "created": "2026-01-01T00:00:00Z",
+                "config": {**_ENV, **tag.config},
+                "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sums[tag.root]}"]},
+                "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "drainer's lab"}],
+            }
+            config = json.dumps(document).encode()
+            name = f"{hashlib.sha256(config).hexdigest()}.json"
+            _add_file(whole, name, config)
+            listing.append(
+                {"Config": name, "RepoTags": [f"{tag.name}:latest"], "Layers": [f"{tag.root}.tar"]}
+            )
+        _add_file(whole, "manifest.json", json.dumps(listing).encode())
 
 
 def _add_file(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:

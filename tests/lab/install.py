@@ -5,12 +5,12 @@ import io
 import os
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
-from tests.lab import accel, cache
+from tests.lab import cache
 from tests.lab.errors import LabError
-from tests.lab.host import MEMORY, Host, Image, make_overlay
-from tests.lab.machine import Drive, Machine
+from tests.lab.host import MEMORY, Host, Image, start
 from tests.lab.say import step
 
 # The README's commands, to be run in the checkout. A stranger's first minutes are under test, too.
@@ -48,30 +48,17 @@ def with_drainer(image: Image, checkout: Path) -> Image:
                 _make(image, checkout, layer)
         layers = sorted(image.directory.glob("drainer-*.qcow2"), key=_age)
         cache.prune(layers[_LAYERS_KEPT:])
-        for memory in image.directory.glob(f"*{MEMORY}"):
-            if not memory.with_suffix(".qcow2").exists():
+        for memory in image.directory.glob(f"drainer-*{MEMORY}"):
+            if not memory.with_name(memory.name.partition(".")[0] + layer.suffix).exists():
                 memory.unlink()
     return Image(image.suite, image.directory, layer)
 
 
 def _make(image: Image, checkout: Path, layer: Path) -> None:
-    with cache.scratch("install") as work:
-        disk = work / layer.name
-        memory = disk.with_suffix(MEMORY)
-        make_overlay(disk, image.top)
-        machine = Machine(image.kernel, image.initrd, (Drive(disk),), work)
-        host = Host(machine, image.key)
-        try:
-            host.power_on()
-            install_drainer(host, checkout)
-            if accel.slow(image.kernel):
-                host.freeze(memory)
-                cache.flush(memory)
-                memory.rename(layer.with_suffix(MEMORY))
-            else:
-                host.shutdown()
-        finally:
-            host.dispose()
+    with start(image) as host:
+        disk = host.machine.drives[0].path
+        install_drainer(host, checkout)
+        host.end(replace(image, layer=layer).memory_file)
         cache.flush(disk)
         disk.rename(layer)
 
