@@ -281,6 +281,16 @@ class EngineFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What the configuration says of a container. Its own labels come before that."""
+
+    carry: bool = True
+    place: str = ""
+    """Where it says whether to carry it: `file:line`, empty if nobody said anything."""
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """All that a rule of eligibility may look at."""
 
@@ -291,6 +301,7 @@ class Subject:
     providers: tuple["Provider", ...] = ()
     changing_addresses: tuple[str, ...] = ()
     """The networks on which its address may be another one after the resume, each with why."""
+    wish: Wish = Wish()
     no_room: Mapping[Route, str] = field(default_factory=dict)
     """The routes on which there is no room for its checkpoint, each with what there lacks."""
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 
 from drainer import priority, room
 from drainer.addresses import kept
@@ -21,6 +22,7 @@ from drainer.model import (
     Route,
     Subject,
     Verdict,
+    Wish,
 )
 from drainer.order import Bonds, all_bonds, waves
 from drainer.rules import notes, refusals, skip_reasons
@@ -87,8 +89,9 @@ def make_plan(
     processes: Mapping[str, ProcessFacts],
     routes: Sequence[Route] = ROUTES,
     places: Places = NOT_KNOWN,
+    wishes: Mapping[str, Wish] = MappingProxyType({}),
 ) -> Plan:
-    """Judge and order the running containers. `processes` is by container id.
+    """Judge and order the running containers. `processes` and `wishes` are by container id.
 
     Each is carried on the first of `routes` with nothing against it, if there is room in `places`;
     what is worth most has the first choice. A container whose processes are missing is skipped, as
@@ -100,13 +103,19 @@ def make_plan(
     bonds = all_bonds(known.values())
     wave_of = waves(bonds)
     subjects = {
-        identity: Subject(container, processes.get(identity, ProcessFacts()), host, engine)
+        identity: Subject(
+            container,
+            processes.get(identity, ProcessFacts()),
+            host,
+            engine,
+            wish=wishes.get(identity, Wish()),
+        )
         for identity, container in known.items()
     }
     refused = {route: refusals(host, engine, route) for route in routes}
     judge = partial(_judge, refused=refused, bonds=bonds, wave_of=wave_of)
     needs = {i: tuple(dict.fromkeys(provider for provider, _ in bonds[i])) for i in known}
-    own = {i: priority.own(known[i]) for i in known}
+    own = {i: priority.own(known[i], subjects[i].wish.priority) for i in known}
     subjects, reasons = _give_room(subjects, judge, own, needs, wave_of, places)
     carried = {i for i in known if chosen_route(reasons[i]) is not None}
     priorities = priority.effective(own, needs, wave_of, carried)

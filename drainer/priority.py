@@ -1,4 +1,4 @@
-"""Which containers are worth most to their owners: the label `drainer.priority`. Pure."""
+"""Which containers are worth most to their owners. Pure."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -18,9 +18,10 @@ def parse(text: str) -> int | None:
     return value if LOWEST <= value <= HIGHEST else None
 
 
-def own(container: Container) -> int:
-    """Return a container's own priority: 0 without the label, and where it cannot be read."""
-    return parse(container.labels.get(LABEL_PRIORITY, "0")) or 0
+def own(container: Container, configured: int = 0) -> int:
+    """Return a container's own priority: what is configured, if no label of its own gives one."""
+    given = parse(container.labels.get(LABEL_PRIORITY, ""))
+    return configured if given is None else given
 
 
 def effective(

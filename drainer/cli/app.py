@@ -5,7 +5,7 @@ once and no command waits for another one's modules.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -14,19 +14,19 @@ from drainer.cli.options import (
     Budget,
     Common,
     ContainerTimeout,
-    DumpFallback,
     Format,
     GiveUp,
     Json,
     OnDumpFailure,
     OnRestoreFailure,
     Parallel,
-    RestoreFallback,
-    RouteChoice,
 )
+from drainer.config.choices import DumpFallback, RestoreFallback, RouteChoice
 
 if TYPE_CHECKING:
     from drainer.cli.wiring import Settings
+
+T = TypeVar("T")
 
 app = typer.Typer(
     name="drainer",
@@ -74,14 +74,21 @@ def common(
 ) -> None:
     """Take the options that every command shares."""
     del version
-    context.obj = Common(state_dir, docker_host, route)
+    context.obj = Common(state_dir, docker_host, _given(context, "route", route))
 
 
-def _settings(context: typer.Context, route: RouteChoice | None = None) -> "Settings":
-    from drainer.cli.wiring import Settings, routes
+def _given(context: typer.Context, name: str, value: T) -> T | None:
+    """Return the value of an option that somebody gave; None if it is only the default."""
+    source = context.get_parameter_source(name)
+    return None if source is None or source.name == "DEFAULT" else value
 
-    given: Common = context.obj
-    return Settings(given.state_dir, given.docker_host, routes(route or given.route))
+
+def _settings(
+    context: typer.Context, route: RouteChoice | None = None, *, lenient: bool = False
+) -> "Settings":
+    from drainer.cli.wiring import make_settings
+
+    return make_settings(context.obj, route, lenient=lenient)
 
 
 @app.command("plan")
@@ -119,10 +126,10 @@ def drain_command(
 
     draining.run(
         _settings(context),
-        parallel,
+        _given(context, "parallel", parallel),
         budget,
-        container_timeout,
-        on_dump_failure,
+        _given(context, "container_timeout", container_timeout),
+        _given(context, "on_dump_failure", on_dump_failure),
         at_shutdown=at_shutdown,
         as_json=as_json,
     )
@@ -144,11 +151,11 @@ def resume_command(
     from drainer.cli import resuming
 
     resuming.run(
-        _settings(context),
-        parallel,
+        _settings(context, lenient=True),
+        _given(context, "parallel", parallel),
         budget,
-        container_timeout,
-        on_restore_failure,
+        _given(context, "container_timeout", container_timeout),
+        _given(context, "on_restore_failure", on_restore_failure),
         give_up=give_up,
         at_boot=at_boot,
         as_json=as_json,
@@ -160,7 +167,7 @@ def status_command(*, context: typer.Context, as_json: Json = False) -> None:
     """Show the manifest beside what Docker says now."""
     from drainer.cli import comparing
 
-    comparing.run(_settings(context), as_json=as_json)
+    comparing.run(_settings(context, lenient=True), as_json=as_json)
 
 
 @app.command("doctor")
@@ -218,7 +225,7 @@ def uninstall_command(
     """Remove the systemd units. The state directory and Docker's settings are kept."""
     from drainer.cli import installing
 
-    installing.take_away(_settings(context), force=force, as_json=as_json)
+    installing.take_away(_settings(context, lenient=True), force=force, as_json=as_json)
 
 
 @app.command("report")
@@ -234,4 +241,44 @@ def report_command(
     """Tell what the last drain and its resume made of each container, and how long it took."""
     from drainer.cli import reporting
 
-    reporting.run(_settings(context), shape, as_json=as_json)
+    reporting.run(_settings(context, lenient=True), shape, as_json=as_json)
+
+
+config = typer.Typer(
+    help="Show, check and explain the settings in /etc/drainer.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(config, name="config")
+
+
+@config.command("show")
+def config_show_command(*, as_json: Json = False) -> None:
+    """Show every setting that holds, and where it is said."""
+    from drainer.cli import configuring
+
+    configuring.show(as_json=as_json)
+
+
+@config.command("validate")
+def config_validate_command(*, as_json: Json = False) -> None:
+    """Check all files, and show every mistake with its line."""
+    from drainer.cli import configuring
+
+    configuring.validate(as_json=as_json)
+
+
+@config.command("generate")
+def config_generate_command() -> None:
+    """Print a file with every setting explained, to begin with."""
+    from drainer.cli import configuring
+
+    configuring.generate()
+
+
+@config.command("schema")
+def config_schema_command() -> None:
+    """Print the JSON Schema of a file, for editors."""
+    from drainer.cli import configuring
+
+    configuring.print_schema()

@@ -3,17 +3,18 @@
 import typer
 
 from drainer.cli import manifest_output, output
-from drainer.cli.options import DumpFallback
 from drainer.cli.planning import plan_now, refuse_if_incapable
 from drainer.cli.wiring import (
     LOCK_WAIT,
     Settings,
     cpus,
     extension,
+    given,
     interrupted_code,
     interruptible,
     require_root,
 )
+from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
 from drainer.errors import ExitCode
@@ -26,16 +27,20 @@ from drainer.store.manifest_file import ManifestFile, Record
 
 def run(
     settings: Settings,
-    parallel: int,
+    parallel: int | None,
     budget: float | None,
-    container_timeout: float,
-    fallback: DumpFallback,
+    container_timeout: float | None,
+    fallback: DumpFallback | None,
     *,
     at_shutdown: bool,
     as_json: bool,
 ) -> None:
-    """Checkpoint what is eligible, take it down and print what became of it."""
+    """Checkpoint what is eligible, take it down and print what became of it.
+
+    An option that is None is as it is configured.
+    """
     require_root("drain")
+    configured = settings.loaded.config.drain
     kind = settings.host().shutting_down() if at_shutdown else ""
     if at_shutdown and not kind:
         output.say("the host is not going down: nothing drained")
@@ -45,9 +50,9 @@ def run(
     with lock(state, "drain", wait=LOCK_WAIT if at_shutdown else 0), interruptible(deadline):
         options = DrainOptions(
             "shutdown" if at_shutdown else "manual",
-            parallel or cpus(),
-            container_timeout,
-            stop_failed=fallback is DumpFallback.STOP,
+            given(parallel, configured.parallel) or cpus(),
+            given(container_timeout, configured.container_timeout),
+            stop_failed=given(fallback, configured.on_dump_failure) is DumpFallback.STOP,
         )
         manifest = _drain(settings, ManifestFile(state), deadline, options)
     if as_json:

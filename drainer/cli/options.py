@@ -6,27 +6,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-
-class RouteChoice(StrEnum):
-    """What `--route` may be."""
-
-    AUTO = "auto"
-    ENGINE = "engine"
-    RUNTIME = "runtime"
-
-
-class DumpFallback(StrEnum):
-    """What `--on-dump-failure` may be."""
-
-    LEAVE = "leave"
-    STOP = "stop"
-
-
-class RestoreFallback(StrEnum):
-    """What `--on-restore-failure` may be."""
-
-    COLD = "cold"
-    LEAVE = "leave"
+from drainer.config.choices import DumpFallback, RestoreFallback, RouteChoice
 
 
 class Format(StrEnum):
@@ -43,7 +23,8 @@ class Common(NamedTuple):
 
     state_dir: Path
     docker_host: str
-    route: RouteChoice
+    route: RouteChoice | None
+    """None if nobody said."""
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

@@ -21,7 +21,12 @@ WIDTH_WITHOUT_TERMINAL = 160
 
 def show_json(**content: object) -> None:
     """Print one JSON document, in ASCII and without control characters but its line breaks."""
-    line(json.dumps({"format_version": FORMAT_VERSION, **content}, indent=2))
+    line(as_json({"format_version": FORMAT_VERSION, **content}))
+
+
+def as_json(content: object) -> str:
+    """Return JSON in ASCII."""
+    return json.dumps(content, indent=2)
 
 
 def show_error(message: str, hint: str, code: ExitCode, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from drainer.errors import DrainerError, ExitCode, HostIncapableError
 from drainer.inventory import Inventory, take_inventory
 from drainer.model import Plan
 from drainer.plan import make_plan
+from drainer.selection import wishes
 
 
 def run(settings: Settings, explain: str | None, *, as_json: bool) -> None:
@@ -34,7 +35,10 @@ def plan_now(settings: Settings) -> Plan:
     found = take_inventory(settings.engine(), settings.host())
     host = replace(found.host, failed_trials=_failed_trials(settings, found))
     places = settings.host().places(found.engine, str(settings.state_dir.absolute()))
-    return make_plan(host, found.engine, found.containers, found.processes, settings.routes, places)
+    wished = wishes(settings.loaded, found.containers)
+    return make_plan(
+        host, found.engine, found.containers, found.processes, settings.routes, places, wished
+    )
 
 
 def _failed_trials(settings: Settings, found: Inventory) -> tuple[str, ...]:

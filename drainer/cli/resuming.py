@@ -8,18 +8,19 @@ import typer
 
 from drainer.addresses import dealt
 from drainer.cli import manifest_output, output
-from drainer.cli.options import RestoreFallback
 from drainer.cli.wiring import (
     LOCK_WAIT,
     Settings,
     cpus,
     extension,
+    given,
     interrupted_code,
     interruptible,
     remove_placeholders,
     require_root,
 )
 from drainer.compatibility import host_obstacles, require_same_engine
+from drainer.config.choices import RestoreFallback
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.engine.patience import wait_for_engine
@@ -39,17 +40,21 @@ ENGINE_WAIT = 180.0
 
 def run(
     settings: Settings,
-    parallel: int,
+    parallel: int | None,
     budget: float | None,
-    container_timeout: float,
-    fallback: RestoreFallback,
+    container_timeout: float | None,
+    fallback: RestoreFallback | None,
     *,
     give_up: bool,
     at_boot: bool,
     as_json: bool,
 ) -> None:
-    """Bring back what the last drain took down, and print what became of it."""
+    """Bring back what the last drain took down, and print what became of it.
+
+    An option that is None is as it is configured.
+    """
     require_root("resume")
+    configured = settings.loaded.config.resume
     deadline = Deadline(budget)
     state = settings.state()
     with lock(state, "resume", wait=LOCK_WAIT if at_boot else 0), interruptible(deadline):
@@ -66,11 +71,11 @@ def run(
         wait_for_engine(settings.engine(), deadline, ENGINE_WAIT if at_boot else 0)
         output.say(f"resuming drain {manifest.drain_id}")
         options = ResumeOptions(
-            parallel or cpus(),
-            container_timeout,
+            given(parallel, configured.parallel) or cpus(),
+            given(container_timeout, configured.container_timeout),
             ENGINE_WAIT,
             give_up=give_up,
-            leave_failed=fallback is RestoreFallback.LEAVE,
+            leave_failed=given(fallback, configured.on_restore_failure) is RestoreFallback.LEAVE,
         )
         record = Record(file, manifest)
         result = bring_back(settings, record, deadline, options)

@@ -5,21 +5,25 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from drainer.carriers.base import Carriers
 from drainer.carriers.engine import EngineCarrier
 from drainer.carriers.runtime import RuntimeCarrier
 from drainer.cli import output
-from drainer.cli.options import RouteChoice
+from drainer.cli.options import Common
+from drainer.config.choices import RouteChoice
+from drainer.config.load import Loaded, load
 from drainer.deadline import Deadline
 from drainer.doctor.examine import look_around
 from drainer.doctor.facts import Surroundings
 from drainer.engine.base import Engine
 from drainer.engine.docker import DockerEngine
 from drainer.errors import (
+    ConfigInvalidError,
     DrainerError,
     ExitCode,
     NoPermissionError,
@@ -37,6 +41,8 @@ from drainer.store.manifest_file import ManifestFile
 
 LOCK_WAIT = 300.0
 """Seconds that a unit waits for another drainer; a person is told at once."""
+T = TypeVar("T")
+
 GRACE = 45.0
 """Seconds from a signal to the end; less than the 90 s after which systemd kills by default."""
 
@@ -49,6 +55,8 @@ class Settings:
     docker_host: str
     routes: tuple[Route, ...] = ROUTES
     """Which routes a drain may take, the preferred one first."""
+    loaded: Loaded = field(default_factory=Loaded)
+    """What is configured."""
 
     def engine(self) -> Engine:
         """Reach for the Docker daemon of this host."""
@@ -85,9 +93,27 @@ class Settings:
         return ManifestFile(self.state())
 
 
-def routes(choice: RouteChoice) -> tuple[Route, ...]:
-    """Return the routes that a drain may take, the preferred one first."""
-    return ROUTES if choice is RouteChoice.AUTO else (Route(choice.value),)
+def make_settings(common: Common, route: RouteChoice | None, *, lenient: bool) -> Settings:
+    """Put the options that every command shares together with what is configured.
+
+    A `lenient` command does its work by the defaults rather than not at all if the configuration
+    has mistakes: what was taken down must come back. Raises `ConfigInvalidError` in others.
+    """
+    try:
+        loaded = load()
+    except ConfigInvalidError as error:
+        if not lenient:
+            raise
+        output.say(f"{error.message}: the defaults are used")
+        loaded = Loaded()
+    choice = route or common.route or loaded.config.route
+    routes = ROUTES if choice is RouteChoice.AUTO else (Route(choice.value),)
+    return Settings(common.state_dir, common.docker_host, routes, loaded)
+
+
+def given(value: T | None, configured: T) -> T:
+    """Return what was given on the command line, else what is configured."""
+    return configured if value is None else value
 
 
 def cpus() -> int:

@@ -5,6 +5,8 @@ from drainer.rules.rule import Rule, shown, skip, when
 
 _YES = frozenset({"true", "yes", "1", "on"})
 _NO = frozenset({"false", "no", "0", "off"})
+_PLACE = 200
+"""Characters of a place in a file, at most."""
 _SWARM_LABEL = "com.docker.swarm.task.id"
 
 
@@ -35,6 +37,18 @@ def label_invalid(subject: Subject) -> str | None:
     if value is None or value.strip().lower() in _YES | _NO:
         return None
     return f'"{shown(value)}"'
+
+
+@skip(
+    "not_selected",
+    "The configuration of drainer leaves it out.",
+    "If it should be carried, change that line, or create it again with the label "
+    f"`{LABEL_ENABLE}=true`.",
+)
+def not_selected(subject: Subject) -> str | None:
+    """Ask the label first: its owner knows it better than a rule for many."""
+    labelled = (_enable(subject) or "").strip().lower() in _YES
+    return None if subject.wish.carry or labelled else shown(subject.wish.place, _PLACE)
 
 
 @skip(
@@ -152,6 +166,7 @@ def runtime_unseen(subject: Subject) -> str | None:
 RULES: tuple[Rule, ...] = (
     opted_out,
     label_invalid,
+    not_selected,
     not_running,
     dead,
     restarting,

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import re
+from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
@@ -39,7 +41,8 @@ def decode(document: Document) -> Manifest:
         raise ShapeError((), "not a mapping")
     if "version" not in root:
         raise ShapeError(("version",), "missing")
-    _refuse_unknown(root, Manifest, ())
+    for path, message in unknown_keys(root, Manifest, ()):
+        raise ShapeError(path, message)
     try:
         # As JSON, since only there a strict pydantic takes lists for tuples and words for enums.
         manifest = _adapter().validate_json(json.dumps(root), strict=True)
@@ -60,18 +63,21 @@ def _hints(kind: type) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
-def _refuse_unknown(value: object, kind: type, path: Path) -> None:
-    """Refuse keys that are no fields; pydantic passes over them in plain dataclasses."""
+def unknown_keys(value: object, kind: type, path: Path) -> Iterator[tuple[Path, str]]:
+    """Find keys that are no fields; pydantic passes over them in plain dataclasses."""
     if isinstance(value, list):
         inner = get_args(kind)
         for index, item in enumerate(value if inner else ()):
-            _refuse_unknown(item, inner[0], (*path, index))
+            yield from unknown_keys(item, inner[0], (*path, index))
     elif isinstance(value, dict) and dataclasses.is_dataclass(kind):
         hints = _hints(kind)
         for key, item in value.items():
-            if key not in hints:
-                raise ShapeError((*path, key), "not a known key")
-            _refuse_unknown(item, hints[key], (*path, key))
+            if key in hints:
+                yield from unknown_keys(item, hints[key], (*path, key))
+                continue
+            near = get_close_matches(str(key), hints, 1)
+            meant = f"; did you mean {near[0]}?" if near else ""
+            yield (*path, key), f"not a known key{meant}"
 
 
 def check(manifest: Manifest) -> None:

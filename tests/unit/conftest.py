@@ -19,6 +19,14 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drainer.drain.KILL_PATIENCE", 0.0)
 
 
+@pytest.fixture(autouse=True)
+def etc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Keep the settings of this machine out; return the directory that stands for theirs."""
+    root = tmp_path / "etc"
+    monkeypatch.setattr("drainer.config.files.ROOTS", (root,))
+    return root
+
+
 @pytest.fixture
 def drainer(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

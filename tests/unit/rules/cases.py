@@ -14,6 +14,7 @@ from drainer.model import (
     Provider,
     Route,
     Subject,
+    Wish,
 )
 
 HOST = HostFacts(
@@ -48,6 +49,7 @@ class Given:
     engine: Facts = field(default_factory=dict)
     providers: tuple[Provider, ...] = ()
     changing_addresses: tuple[str, ...] = ()
+    wish: Wish = field(default_factory=Wish)
     no_room: dict[Route, str] = field(default_factory=dict)
 
     def subject(self) -> Subject:
@@ -58,6 +60,7 @@ class Given:
             replace(ENGINE, **self.engine),
             self.providers,
             self.changing_addresses,
+            self.wish,
             self.no_room,
         )
 
@@ -110,6 +113,11 @@ def _changing(*sentences: str, mode: str = "bridge") -> Given:
 
 def _worth(value: str) -> Given:
     return with_(labels={"drainer.priority": value})
+
+
+def _left_out(label: str | None = None) -> Given:
+    labels = {} if label is None else {"drainer.enable": label}
+    return Given({"labels": labels}, wish=Wish(carry=False, place="/etc/drainer/config.yaml:3"))
 
 
 def _full(route: Route) -> Given:
@@ -188,6 +196,10 @@ SKIP_CASES = {
     "label_invalid": Cases(
         _each(labelled, "", "maybe", "2", "fal se"),
         [*_each(labelled, "true", "YES", "1", "on", "false"), Given()],
+    ),
+    "not_selected": Cases(
+        [_left_out(), _left_out("false")],
+        [_left_out("true"), Given()],
     ),
     "not_running": Cases([with_(running=False)], [Given()]),
     "dead": Cases([with_(dead=True)], [Given()]),

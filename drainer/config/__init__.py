@@ -1,0 +1,1 @@
+"""The files in which an operator says once what is to hold for every drain and resume."""

@@ -1,0 +1,32 @@
+"""What settings with few values may be, on the command line and in files."""
+
+from enum import StrEnum
+
+
+class RouteChoice(StrEnum):
+    """Which routes a drain may take."""
+
+    AUTO = "auto"
+    ENGINE = "engine"
+    RUNTIME = "runtime"
+
+
+class DumpFallback(StrEnum):
+    """What becomes of a container whose dump failed."""
+
+    LEAVE = "leave"
+    STOP = "stop"
+
+
+class RestoreFallback(StrEnum):
+    """What becomes of a container that cannot be restored."""
+
+    COLD = "cold"
+    LEAVE = "leave"
+
+
+class Mode(StrEnum):
+    """What is carried of the containers for which nobody wished anything."""
+
+    OPT_OUT = "opt-out"
+    OPT_IN = "opt-in"

@@ -1,0 +1,105 @@
+"""Every setting, with its default, its limits and its description: the one home of all of them.
+
+The reader, the sample file, the JSON Schema and the reference page are made of this.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from pydantic import Field
+
+from drainer.config.choices import DumpFallback, Mode, RestoreFallback, RouteChoice
+from drainer.priority import HIGHEST, LOWEST
+
+Parallel = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=64,
+        description="Containers worked on at once; 0 means one per CPU, at least two.",
+    ),
+]
+Pattern = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """How a drain goes."""
+
+    parallel: Parallel = 0
+    container_timeout: Annotated[
+        int, Field(ge=1, le=86400, description="Seconds for one checkpoint.")
+    ] = 300
+    on_dump_failure: Annotated[
+        DumpFallback,
+        Field(
+            description="What becomes of a container whose checkpoint was begun and failed: it is "
+            "left running, or stopped in order."
+        ),
+    ] = DumpFallback.LEAVE
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """How a resume goes."""
+
+    parallel: Parallel = 0
+    container_timeout: Annotated[
+        int, Field(ge=1, le=86400, description="Seconds for one restore.")
+    ] = 300
+    on_restore_failure: Annotated[
+        RestoreFallback,
+        Field(
+            description="What becomes of a container that cannot be restored: it is started from "
+            "the beginning (cold), or left down."
+        ),
+    ] = RestoreFallback.COLD
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRule:
+    """What is wished for the containers to which all of its patterns fit."""
+
+    name: Annotated[Pattern | None, Field(description="Pattern for the container's name.")] = None
+    image: Annotated[
+        Pattern | None, Field(description="Pattern for the image as it was given to Docker.")
+    ] = None
+    project: Annotated[
+        Pattern | None, Field(description="Pattern for the name of its Compose project.")
+    ] = None
+    label: Annotated[
+        Pattern | None, Field(description="A label that it has, or `label=pattern` for its value.")
+    ] = None
+    carry: Annotated[bool | None, Field(description="Whether it is carried at all.")] = None
+    priority: Annotated[
+        Annotated[int, Field(ge=LOWEST, le=HIGHEST)] | None,
+        Field(description="What is higher is carried first, and rather where room is short."),
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings."""
+
+    route: Annotated[
+        RouteChoice,
+        Field(description="How a drain makes checkpoints; auto means as suits each container."),
+    ] = RouteChoice.AUTO
+    mode: Annotated[
+        Mode,
+        Field(
+            description="opt-out carries every container that can be carried and is not left out; "
+            "opt-in carries only those with `carry: true` in a rule or with the label "
+            "`drainer.enable=true`."
+        ),
+    ] = Mode.OPT_OUT
+    drain: Drain = field(default_factory=Drain)
+    resume: Resume = field(default_factory=Resume)
+    containers: Annotated[
+        tuple[ContainerRule, ...],
+        Field(
+            max_length=1000,
+            description="Rules for single containers. For each wish the first rule counts that "
+            "fits and has it. A label of the container itself comes before all rules.",
+        ),
+    ] = ()
