@@ -81,7 +81,7 @@ def cgroup_parent_slice(subject: Subject) -> str | None:
 @note(
     "priority_invalid",
     f"Its label `{LABEL_PRIORITY}` is no whole number from {priority.LOWEST} to "
-    f"{priority.HIGHEST}, and counts as 0.",
+    f"{priority.HIGHEST}, and does not count.",
     f"Create it again with such a number (`--label {LABEL_PRIORITY}=10`), or without the label.",
 )
 def priority_invalid(subject: Subject) -> str | None:

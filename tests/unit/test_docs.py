@@ -16,6 +16,8 @@ from drainer.cli import installing, output
 from drainer.cli.app import app
 from drainer.cli.resuming import ENGINE_WAIT
 from drainer.cli.wiring import GRACE, LOCK_WAIT, Settings
+from drainer.config.load import load
+from drainer.config.settings import table
 from drainer.doctor import rootfs
 from drainer.doctor.checks import diagnose
 from drainer.drain import LEAST_SECONDS
@@ -50,7 +52,11 @@ DOCS = ROOT / "docs"
 PAGES = (ROOT / "README.md", *sorted(DOCS.glob("*.md")))
 
 GROUP = typer.main.get_command(app)
-COMMANDS = {c.name: c for c in getattr(GROUP, "commands", {}).values()}
+COMMANDS = {
+    f"{command.name} {inner.name}" if inner is not command else command.name: inner
+    for command in getattr(GROUP, "commands", {}).values()
+    for inner in getattr(command, "commands", {"": command}).values()
+}
 
 
 def read(name: str) -> str:
@@ -126,7 +132,7 @@ def test_the_readme_installs_as_the_lab_does() -> None:
 def test_the_readme_names_only_commands_and_options_that_exist() -> None:
     text = read("README.md") + "".join(page.read_text(encoding="utf-8") for page in PAGES[1:])
     code = "\n".join((*re.findall(r"`([^`\n]+)`", without_code(text)), *blocks(text)))
-    used = re.findall(r"^(?:# )?drainer ([a-z]+)((?: --[a-z-]+)*)", code, re.MULTILINE)
+    used = re.findall(r"^(?:# )?drainer ((?:config )?[a-z]+)((?: --[a-z-]+)*)", code, re.MULTILINE)
     assert {verb for verb, _ in used} == set(COMMANDS)
     for verb, options in used:
         assert set(options.split()) <= {*declared(verb), "--help"}, verb
@@ -266,7 +272,7 @@ def test_every_option_is_in_the_reference(verb: str) -> None:
 
 @pytest.mark.parametrize("verb", ["", *COMMANDS])
 def test_every_command_has_help_with_all_its_options(verb: str) -> None:
-    words = [verb, "--help"] if verb else ["--help"]
+    words = [*verb.split(), "--help"]
     result = CliRunner().invoke(app, words, env={"COLUMNS": "200", "TERM": "dumb"})
     assert result.exit_code == 0
     assert [option for option in declared(verb) if option not in result.output] == []
@@ -281,6 +287,19 @@ def test_the_reference_names_every_default() -> None:
             if default is not None and not isinstance(default, bool):
                 wanted = f"{default:g}" if isinstance(default, float) else str(default)
                 assert given[parameter.opts[0]] == wanted
+
+
+def test_the_configuration_s_page_has_every_setting_as_it_is() -> None:
+    assert f"{section(read('docs/configuration.md'), 'Settings')}".startswith(f"\n{table()}")
+
+
+def test_the_configuration_s_page_begins_with_a_file_that_is_one(etc: Path) -> None:
+    etc.mkdir()
+    (example,) = re.findall(
+        r"^```yaml\n(.*?)^```", read("docs/configuration.md"), re.MULTILINE | re.DOTALL
+    )
+    (etc / "config.yaml").write_text(example)
+    assert len(load().config.containers) == example.count("- ")
 
 
 def test_the_units_numbers_are_the_documented_ones() -> None:
