@@ -47,7 +47,7 @@ def test_hosts_side_by_side_lose_power_alone(new_bare_host: HostFactory, tmp_pat
     assert other.boot_id() == others_boot
     assert other.run("test -e /root/flushed", check=False).status == 1
 
-    other.collect(tmp_path)
+    one.collect(tmp_path)
     with pytest.raises(MachineDiedError, match="QEMU is not running"):
         other.run("echo o >/proc/sysrq-trigger; sleep 60")
     assert "Linux version" in (tmp_path / "console.txt").read_text()
