@@ -127,7 +127,9 @@ def _addresses(host: Host) -> dict[str, str]:
 
 
 REDIS = "docker exec -i redis redis-cli"
-PSQL = "docker exec postgres psql -h 127.0.0.1 -U postgres -Atq"
+# What Debian has on the path is a script in Perl.
+_CLIENT = """sh -c 'exec /usr/lib/postgresql/*/bin/psql "$@"' psql"""
+PSQL = f"docker exec postgres {_CLIENT} -h 127.0.0.1 -U postgres -Atq"
 
 
 def _json(host: Host, command: str) -> dict[str, Any]:
