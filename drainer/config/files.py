@@ -57,7 +57,7 @@ def read(path: Path) -> str:
         facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode):
             raise ConfigInvalidError(f"{path}: not a regular file")
-        if facts.st_uid != os.geteuid() or facts.st_mode & _NOT_ONLY_ROOT:
+        if facts.st_uid not in {0, os.geteuid()} or facts.st_mode & _NOT_ONLY_ROOT:
             raise ConfigInvalidError(
                 f"{path}: others than root can write it", f"chown root {path} && chmod go-w {path}"
             )

@@ -55,9 +55,20 @@ def test_what_belongs_to_another_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "config.yaml")
-    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    facts = path.stat()
+    other = os.stat_result((*facts[:4], 4711, *facts[5:]))
+    monkeypatch.setattr(os, "fstat", lambda _file: other)
     with pytest.raises(ConfigInvalidError, match="others than root"):
         read(path)
+
+
+def test_anyone_may_read_what_is_root_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "config.yaml")
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    facts = path.stat()
+    own = os.stat_result((*facts[:4], 0, *facts[5:]))
+    monkeypatch.setattr(os, "fstat", lambda _file: own)
+    assert read(path) == "route: auto\n"
 
 
 def test_a_pipe_does_not_hang(tmp_path: Path) -> None:
