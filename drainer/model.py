@@ -9,6 +9,8 @@ from drainer.storage import NOT_KNOWN, Places
 LABEL_ENABLE = "drainer.enable"
 """Container label: `false` opts the container out of being carried."""
 
+LABEL_PROJECT = "com.docker.compose.project"
+"""Compose's own: the name of the project that a container belongs to."""
 LABEL_PRIORITY = "drainer.priority"
 """Container label: a whole number; what is higher is carried first, and rather than others."""
 

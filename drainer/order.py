@@ -8,12 +8,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from graphlib import TopologicalSorter
 
-from drainer.model import Bond, Container
+from drainer.model import LABEL_PROJECT, Bond, Container
 
 Bonds = Mapping[str, Collection[tuple[str, Bond]]]
 """For each container's id, the ids of its providers and how it uses each."""
 
-_PROJECT = "com.docker.compose.project"
 _SERVICE = "com.docker.compose.service"
 _DEPENDS_ON = "com.docker.compose.depends_on"
 _ONE_OFF = "com.docker.compose.oneoff"
@@ -34,7 +33,7 @@ class _Directory:
             self._names[container.name.removeprefix("/")] = container.id
             labels = container.labels
             if labels.get(_SERVICE) and labels.get(_ONE_OFF, "").lower() != "true":
-                services[labels.get(_PROJECT, ""), labels[_SERVICE]].add(container.id)
+                services[labels.get(LABEL_PROJECT, ""), labels[_SERVICE]].add(container.id)
         self._services = services
 
     def find(self, reference: str) -> tuple[str, ...]:
@@ -79,7 +78,7 @@ def _bonds(container: Container, directory: _Directory) -> tuple[tuple[str, Bond
         for name in names
         for provider in directory.find(name)
     }
-    project = container.labels.get(_PROJECT, "")
+    project = container.labels.get(LABEL_PROJECT, "")
     found.update(
         (provider, Bond.COMPOSE)
         for service in _depends_on(container.labels)

@@ -6,9 +6,7 @@ from fnmatch import fnmatchcase
 from drainer.config.choices import Mode
 from drainer.config.load import CONTAINERS, Loaded
 from drainer.config.model import ContainerRule
-from drainer.model import Container, Wish
-
-_PROJECT = "com.docker.compose.project"
+from drainer.model import LABEL_PROJECT, Container, Wish
 
 
 def wishes(loaded: Loaded, containers: Collection[Container]) -> Mapping[str, Wish]:
@@ -47,7 +45,7 @@ def _answers(rule: ContainerRule, container: Container) -> Iterator[bool]:
     if rule.image is not None:
         yield fnmatchcase(container.image, rule.image)
     if rule.project is not None:
-        project = container.labels.get(_PROJECT)
+        project = container.labels.get(LABEL_PROJECT)
         yield project is not None and fnmatchcase(project, rule.project)
     if rule.label is not None:
         key, given, pattern = rule.label.partition("=")

@@ -88,7 +88,7 @@ def _settings(
 ) -> "Settings":
     from drainer.cli.wiring import make_settings
 
-    return make_settings(context.obj, route, lenient=lenient)
+    return make_settings(context.info_name or "", context.obj, route, lenient=lenient)
 
 
 @app.command("plan")

@@ -1,13 +1,12 @@
 """What `drainer status` does."""
 
 from drainer.cli import manifest_output, output
-from drainer.cli.wiring import Settings, require_root
+from drainer.cli.wiring import Settings
 from drainer.status import compare
 
 
 def run(settings: Settings, *, as_json: bool) -> None:
     """Show the manifest beside what Docker says now."""
-    require_root("status")
     file = settings.manifest_file()
     manifest = file.read()
     rows = compare(manifest, settings.engine())

@@ -12,7 +12,6 @@ from drainer.cli.wiring import (
     given,
     interrupted_code,
     interruptible,
-    require_root,
 )
 from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
@@ -39,7 +38,6 @@ def run(
 
     An option that is None is as it is configured.
     """
-    require_root("drain")
     configured = settings.loaded.config.drain
     kind = settings.host().shutting_down() if at_shutdown else ""
     if at_shutdown and not kind:
@@ -55,10 +53,7 @@ def run(
             stop_failed=given(fallback, configured.on_dump_failure) is DumpFallback.STOP,
         )
         manifest = _drain(settings, ManifestFile(state), deadline, options)
-    if as_json:
-        output.show_json(manifest=manifest_output.manifest_json(manifest))
-    else:
-        manifest_output.show_outcome(manifest)
+    manifest_output.show_outcome(manifest, as_json=as_json)
     raise typer.Exit(_code(manifest, deadline))
 
 

@@ -25,7 +25,6 @@ def put_in_place(*, enable: bool, experimental: bool, as_json: bool) -> None:
 
 def take_away(settings: Settings, *, force: bool, as_json: bool) -> None:
     """Remove the systemd units."""
-    require_root("uninstall")
     state = settings.state()
     with lock(state, "uninstall"):
         settings.runtime().sweep()

@@ -36,8 +36,11 @@ def manifest_json(manifest: Manifest) -> dict[str, Any]:
     return asdict(manifest)
 
 
-def show_outcome(manifest: Manifest) -> None:
+def show_outcome(manifest: Manifest, *, as_json: bool) -> None:
     """Print what became of each container."""
+    if as_json:
+        output.show_json(manifest=manifest_json(manifest))
+        return
     output.show_table(
         ("CONTAINER", "STATE", "SIZE", "POLICY", "WHY"),
         [

@@ -7,7 +7,7 @@ import typer
 
 from drainer.cli import output, plan_output
 from drainer.cli.explaining import show_explanation
-from drainer.cli.wiring import Settings, require_root
+from drainer.cli.wiring import Settings
 from drainer.doctor.record import failed_trials
 from drainer.errors import DrainerError, ExitCode, HostIncapableError
 from drainer.inventory import Inventory, take_inventory
@@ -18,7 +18,6 @@ from drainer.selection import wishes
 
 def run(settings: Settings, explain: str | None, *, as_json: bool) -> None:
     """Show what a drain would do now, or why it would do that with one container."""
-    require_root("plan")
     plan = plan_now(settings)
     if explain is not None:
         show_explanation(plan, explain, as_json=as_json)

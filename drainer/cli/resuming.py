@@ -17,7 +17,6 @@ from drainer.cli.wiring import (
     interrupted_code,
     interruptible,
     remove_placeholders,
-    require_root,
 )
 from drainer.compatibility import host_obstacles, require_same_engine
 from drainer.config.choices import RestoreFallback
@@ -53,7 +52,6 @@ def run(
 
     An option that is None is as it is configured.
     """
-    require_root("resume")
     configured = settings.loaded.config.resume
     deadline = Deadline(budget)
     state = settings.state()
@@ -79,10 +77,7 @@ def run(
         )
         record = Record(file, manifest)
         result = bring_back(settings, record, deadline, options)
-    if as_json:
-        output.show_json(manifest=manifest_output.manifest_json(result))
-    else:
-        manifest_output.show_outcome(result)
+    manifest_output.show_outcome(result, as_json=as_json)
     raise typer.Exit(_code(result, deadline))
 
 

@@ -41,10 +41,10 @@ from drainer.store.manifest_file import ManifestFile
 
 LOCK_WAIT = 300.0
 """Seconds that a unit waits for another drainer; a person is told at once."""
-T = TypeVar("T")
-
 GRACE = 45.0
 """Seconds from a signal to the end; less than the 90 s after which systemd kills by default."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +93,17 @@ class Settings:
         return ManifestFile(self.state())
 
 
-def make_settings(common: Common, route: RouteChoice | None, *, lenient: bool) -> Settings:
+def make_settings(
+    verb: str, common: Common, route: RouteChoice | None, *, lenient: bool
+) -> Settings:
     """Put the options that every command shares together with what is configured.
+
+    Refuses whoever is not root before anything else.
 
     A `lenient` command does its work by the defaults rather than not at all if the configuration
     has mistakes: what was taken down must come back. Raises `ConfigInvalidError` in others.
     """
+    require_root(verb)
     try:
         loaded = load()
     except ConfigInvalidError as error:

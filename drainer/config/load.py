@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from drainer.config import files
 from drainer.config.model import Config
 from drainer.errors import ConfigInvalidError
-from drainer.store.document import Document, DocumentError, parse
+from drainer.store.document import Document, DocumentError, dotted, parse
 from drainer.store.document import Path as Key
 from drainer.store.shape import unknown_keys
 from drainer.text import printable
@@ -84,7 +84,8 @@ def load(roots: Sequence[Path] | None = None) -> Loaded:
     if rules:
         merged[CONTAINERS] = [rule for rule, _ in rules]
         origins |= {(CONTAINERS, n): place for n, (_, place) in enumerate(rules)}
-    config = _adapter().validate_json(json.dumps(merged), strict=True)
+    # Most hosts have no file: no command is to pay for a validator then.
+    config = _adapter().validate_json(json.dumps(merged), strict=True) if merged else Config()
     return Loaded(config, origins, tuple(map(str, paths)))
 
 
@@ -142,15 +143,9 @@ def _mistakes(file: _File) -> Iterator[Problem]:
         _adapter().validate_json(json.dumps(file.root), strict=True)
     except ValidationError as error:
         for found in error.errors(include_url=False, include_input=False):
-            key = _real(file.document, found["loc"])
+            # pydantic adds to a path for the branch of a type that it tried.
+            key = file.document.nearest(found["loc"])
             yield Problem(file.place(key), dotted(key), found["msg"])
-
-
-def _real(document: Document, path: Key) -> Key:
-    """Cut what pydantic adds to a path for the branch of a type that it tried."""
-    while path and path not in document.lines:
-        path = path[:-1]
-    return path
 
 
 def _merge(merged: dict[str, Any], file: _File, origins: dict[Key, str]) -> None:
@@ -161,11 +156,3 @@ def _merge(merged: dict[str, Any], file: _File, origins: dict[Key, str]) -> None
         elif key != CONTAINERS:
             merged[key] = value
             origins[(key,)] = file.place((key,))
-
-
-def dotted(key: Key) -> str:
-    """Write a path as people do: `containers[2].name`."""
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text

@@ -3,7 +3,7 @@
 import json
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from drainer.config.load import CONTAINERS, Loaded, schema
@@ -115,10 +115,6 @@ def shown(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
             value = getattr(value, name)
         yield setting.key, _yaml(value), loaded.origins.get(path, "default")
     for number, rule in enumerate(loaded.config.containers):
-        words = {
-            name: value
-            for name in ("name", "image", "project", "label", "carry", "priority")
-            if (value := getattr(rule, name)) is not None
-        }
+        words = {name: value for name, value in asdict(rule).items() if value is not None}
         key = f"{CONTAINERS}[{number}]"
         yield key, json.dumps(words), loaded.origins[CONTAINERS, number]

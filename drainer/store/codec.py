@@ -8,7 +8,7 @@ import yaml
 
 from drainer.errors import ManifestInvalidError
 from drainer.manifest import MANIFEST_VERSION, Manifest
-from drainer.store.document import DocumentError, Path, parse
+from drainer.store.document import DocumentError, Path, dotted, parse
 from drainer.store.shape import ShapeError, check, decode, plain_fields
 from drainer.text import printable
 
@@ -121,10 +121,7 @@ def _check_seal(data: bytes, name: str) -> None:
 
 
 def _at(path: Path, message: str) -> str:
-    shown = ""
-    for part in path:
-        shown += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return f"{shown.lstrip('.')}: {message}" if shown else message
+    return f"{dotted(path)}: {message}" if path else message
 
 
 def _invalid(name: str, message: str, line: int = 0) -> ManifestInvalidError:

@@ -25,6 +25,12 @@ class DocumentError(Exception):
         self.line = line
 
 
+def dotted(path: Path) -> str:
+    """Write a path as people do: `containers[2].name`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.lstrip(".")
+
+
 @dataclass(slots=True)
 class Document:
     """One YAML document as plain values, with the line on which each value begins."""
@@ -34,9 +40,13 @@ class Document:
 
     def line(self, path: Path) -> int:
         """Return the line of the value at `path`, or of the nearest one around it."""
+        return self.lines.get(self.nearest(path), 0)
+
+    def nearest(self, path: Path) -> Path:
+        """Return `path` if there is a value, or where the nearest one around it stands."""
         while path and path not in self.lines:
             path = path[:-1]
-        return self.lines.get(path, 0)
+        return path
 
 
 @dataclass(slots=True)

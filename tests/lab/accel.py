@@ -7,6 +7,7 @@ import platform
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 from tests.lab.cache import cache_dir, exclusive, scratch
@@ -110,6 +111,7 @@ def _cpu() -> str:
     return platform.machine()
 
 
+@cache
 def _qemu_version() -> str:
     done = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[0]

@@ -1,6 +1,7 @@
 """The configuration on the command line: what it changes, and what a mistake in it does."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,15 @@ def test_nothing_is_drained_by_a_configuration_with_mistakes(
     )
     assert "drainer config validate" in hint
     assert not drainer.world.engine.calls
+
+
+def test_whoever_is_not_root_hears_that_first(
+    drainer: Drainer, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text("route: x\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert drainer("plan") == ExitCode.NO_PERMISSION
+    assert "`drainer plan` must be run by root" in drainer.err
 
 
 def test_what_was_drained_comes_back_whatever_the_configuration_says(
