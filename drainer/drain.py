@@ -18,12 +18,13 @@ from drainer.errors import ContainerGoneError, DrainerError, EngineError, Engine
 from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import secure
-from drainer.manifest import CheckpointState, Entry, Manifest, State
+from drainer.manifest import CheckpointState, Entry, Manifest, State, checkpoint_name
 from drainer.model import Bond, Plan, PlanEntry, RestartPolicy, Verdict
 from drainer.order import waves
 from drainer.priority import urgency
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import forget, release, take_up
+from drainer.retain import keep_last
 from drainer.room import checkpoint_bytes, for_dump
 from drainer.schedule import run_in_order
 from drainer.store import evidence_file
@@ -146,7 +147,7 @@ def _entry(planned: PlanEntry, drain_id: str) -> Entry:
         route=planned.route,
         runtime_root=planned.runtime_root,
         criu_options=planned.criu_options,
-        checkpoint="" if skipped else f"drainer-{drain_id}",
+        checkpoint="" if skipped else checkpoint_name(drain_id),
         skip_reason=planned.reasons[0].id if skipped else "",
         detail=planned.reasons[0].sentence if skipped else "",
         notes=tuple(note.sentence for note in planned.notes if note.id in LOSSES),
@@ -173,11 +174,13 @@ def drain(
     """
     manifest = new_manifest(plan, kept, options.trigger, datetime.now(UTC))
     record = Record(file, manifest)
+    past = map(checkpoint_name, keep_last(file))
     file.write(manifest)
     file.keep_reserve(manifest)
     # No manifest speaks any more of what else is there.
+    names = {*past, *(e.checkpoint for e in manifest.entries if e.checkpoint)}
     for carrier in carriers.values():
-        carrier.prune({e.checkpoint for e in manifest.entries if e.checkpoint})
+        carrier.prune(names)
     evidence_file.prune(file.directory, {e.id for e in manifest.entries if e.evidence})
     new = {e.id for e in manifest.entries if e.state is State.PLANNED}
     # What may be ended in vain must not take the time of what is surely done.

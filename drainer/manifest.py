@@ -51,6 +51,11 @@ class CheckpointState(StrEnum):
     """Kept for inspection only: never to be restored."""
 
 
+def checkpoint_name(drain_id: str) -> str:
+    """Return how the checkpoints of a drain are called."""
+    return f"drainer-{drain_id}"
+
+
 def moment(text: str) -> float | None:
     """Read a time of the manifest, in seconds since the epoch; None if it is none."""
     try:

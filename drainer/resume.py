@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
 
@@ -35,6 +36,7 @@ from drainer.release import (
     take_up,
 )
 from drainer.resume_options import DEAF, Audience, ResumeOptions
+from drainer.retain import expire
 from drainer.room import for_restore
 from drainer.schedule import run_in_order
 from drainer.sentences import changes, first_line, why_cold
@@ -81,7 +83,8 @@ def resume(
         with suppress(EngineUnavailableError, EngineTimeoutError):
             wait_for_engine(engine, deadline, options.engine_wait)
     if not worker.unsettled:
-        record.finish()
+        last = record.finish()
+        expire(record.directory, last, carriers, options.retention, datetime.now(UTC))
     return record.manifest
 
 

@@ -1,8 +1,9 @@
 """How a resume is run, and who is told how far it is."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from drainer.history import Retention
 from drainer.lacking import Lack
 from drainer.manifest import Entry
 
@@ -20,6 +21,8 @@ class ResumeOptions:
     """Whether to give back to Docker what cannot be started at all, instead of keeping it."""
     leave_failed: bool = False
     """Whether to leave a container down whose memory is lost, instead of starting it cold."""
+    retention: Retention = field(default_factory=Retention)
+    """What is kept of past drains."""
 
 
 @dataclass(frozen=True, slots=True)

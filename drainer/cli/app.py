@@ -236,12 +236,67 @@ def report_command(
         Format,
         typer.Option("--format", help="A table, Markdown for a ticket, a picture, metrics."),
     ] = Format.TABLE,
+    drain_id: Annotated[
+        str,
+        typer.Option(
+            "--drain", metavar="DRAIN", help="An earlier drain, by its id or how that begins."
+        ),
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Tell what the last drain and its resume made of each container, and how long it took."""
     from drainer.cli import reporting
 
-    reporting.run(_settings(context, lenient=True), shape, as_json=as_json)
+    reporting.run(_settings(context, lenient=True), shape, drain_id, as_json=as_json)
+
+
+@app.command("list")
+def list_command(*, context: typer.Context, as_json: Json = False) -> None:
+    """List the drains that are kept, the newest first."""
+    from drainer.cli import past
+
+    past.show_all(_settings(context, lenient=True), as_json=as_json)
+
+
+@app.command("show")
+def show_command(
+    *,
+    context: typer.Context,
+    drain_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="[DRAIN]", help="Its id, or how that begins; the last one if left out."
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Show what became of each container of a drain, and where failed checkpoints are."""
+    from drainer.cli import past
+
+    past.show(_settings(context, lenient=True), drain_id, as_json=as_json)
+
+
+@app.command("discard")
+def discard_command(
+    *,
+    context: typer.Context,
+    drain_ids: Annotated[
+        list[str], typer.Argument(metavar="DRAIN...", help="Their ids, or how these begin.")
+    ],
+    checkpoints: Annotated[
+        bool, typer.Option("--checkpoints", help="Only the checkpoints; keep the manifests.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete what is kept of drains: their manifests and failed checkpoints."""
+    from drainer.cli import past
+
+    past.discard(
+        _settings(context, lenient=True),
+        drain_ids,
+        only_checkpoints=checkpoints,
+        as_json=as_json,
+    )
 
 
 config = typer.Typer(

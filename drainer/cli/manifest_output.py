@@ -56,11 +56,19 @@ def show_outcome(manifest: Manifest, *, as_json: bool) -> None:
     )
 
 
+def heading(manifest: Manifest) -> tuple[str, str]:
+    """Say which drain it is, and how far its resume."""
+    ended = f"finished {manifest.finished}" if manifest.finished else "pending: not yet finished"
+    return (
+        printable(f"Drain {manifest.drain_id} ({manifest.trigger}), {manifest.created}"),
+        printable(f"Resume: {ended}"),
+    )
+
+
 def show_status(manifest: Manifest, rows: Sequence[StatusRow]) -> None:
     """Print the manifest beside Docker's view."""
-    output.line(printable(f"Drain {manifest.drain_id} ({manifest.trigger}), {manifest.created}"))
-    ended = f"finished {manifest.finished}" if manifest.finished else "pending: not yet finished"
-    output.line(printable(f"Resume: {ended}"))
+    for words in heading(manifest):
+        output.line(words)
     output.line()
     output.show_table(
         ("CONTAINER", "MANIFEST", "DOCKER", "POLICY", "WHY"),

@@ -4,6 +4,7 @@ import platform
 
 from drainer.cli import output
 from drainer.cli.options import Format
+from drainer.cli.past import find
 from drainer.cli.wiring import Settings
 from drainer.host.procfs import Proc, parse_boot_moment
 from drainer.report.facts import make_report
@@ -13,9 +14,9 @@ from drainer.report.words import COLUMNS, document, markdown, row, summary
 from drainer.text import printable
 
 
-def run(settings: Settings, shape: Format, *, as_json: bool) -> None:
-    """Tell what the last drain and its resume made of each container."""
-    manifest = settings.manifest_file().read()
+def run(settings: Settings, shape: Format, drain_id: str, *, as_json: bool) -> None:
+    """Tell what a drain and its resume made of each container; the last one for no id."""
+    manifest = find(settings, drain_id)
     booted = parse_boot_moment(Proc().text("stat"))
     report = make_report(manifest, booted, platform.release())
     if as_json:

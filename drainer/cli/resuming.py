@@ -24,6 +24,7 @@ from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.engine.patience import wait_for_engine
 from drainer.errors import ExitCode, StorageError
+from drainer.history import Retention
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import Route
 from drainer.placeholders import AddressKeeper
@@ -74,11 +75,17 @@ def run(
             ENGINE_WAIT,
             give_up=give_up,
             leave_failed=given(fallback, configured.on_restore_failure) is RestoreFallback.LEAVE,
+            retention=_retention(settings),
         )
         record = Record(file, manifest)
         result = bring_back(settings, record, deadline, options)
     manifest_output.show_outcome(result, as_json=as_json)
     raise typer.Exit(_code(result, deadline))
+
+
+def _retention(settings: Settings) -> Retention:
+    configured = settings.loaded.config.history
+    return Retention(configured.drains, configured.days, configured.checkpoints_mib << 20)
 
 
 def bring_back(

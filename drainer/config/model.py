@@ -57,6 +57,25 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """What is kept of past drains, beside the last one. A resume discards what is beyond it."""
+
+    drains: Annotated[
+        int, Field(ge=0, le=1000, description="Drains of which the manifest is kept.")
+    ] = 20
+    days: Annotated[int, Field(ge=1, le=36500, description="Days for which it is kept.")] = 90
+    checkpoints_mib: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1 << 30,
+            description="MiB of checkpoints that could not be restored and are kept for inspection "
+            "with their drain, the newest first; those of the last drain are kept in any case.",
+        ),
+    ] = 2048
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerRule:
     """What is wished for the containers to which all of its patterns fit."""
 
@@ -95,6 +114,7 @@ class Config:
     ] = Mode.OPT_OUT
     drain: Drain = field(default_factory=Drain)
     resume: Resume = field(default_factory=Resume)
+    history: History = field(default_factory=History)
     containers: Annotated[
         tuple[ContainerRule, ...],
         Field(

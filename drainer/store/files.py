@@ -3,7 +3,8 @@
 import errno
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drainer.errors import DrainerError, ManifestInvalidError, NoPermissionError, StorageError
@@ -86,6 +87,15 @@ class StateDirectory:
         except BaseException:
             os.close(self.fd)
             raise
+
+    @contextmanager
+    def below(self, name: str) -> Iterator["StateDirectory"]:
+        """Open a directory in this one, made if need be, while the block runs. Raises the same."""
+        inner = StateDirectory(self.path / name, self._uid, self._calls)
+        try:
+            yield inner
+        finally:
+            inner.close()
 
     def close(self) -> None:
         """Close the directory. Nothing can be done with it afterwards."""

@@ -71,6 +71,10 @@ class ManifestFile:
         """
         self._directory.write(MANIFEST_NAME, codec.dump(manifest), reserve=True)
 
+    def remove(self) -> None:
+        """Remove the manifest, if there is one. Raises `DrainerError`."""
+        self._directory.remove(MANIFEST_NAME)
+
     def keep_reserve(self, manifest: Manifest) -> None:
         """Have this manifest, grown by what happens, fit onto a disk that is full by then.
 

@@ -1,6 +1,7 @@
 """A whole host in memory: drain it, reboot it, resume it, and hold drainer to its promise."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -25,6 +26,7 @@ from drainer.resume import resume
 from drainer.resume_options import Audience, ResumeOptions
 from drainer.runtime.fake import FakeRuntime
 from drainer.store.files import Os, StateDirectory
+from drainer.store.history_file import HistoryFiles
 from drainer.store.manifest_file import ManifestFile, Record
 
 
@@ -57,9 +59,17 @@ class QuickOs(Os):
 class Writings(StateDirectory):
     """The state directory of a process that may be killed at a write."""
 
-    def __init__(self, world: "World") -> None:
-        super().__init__(world.state, calls=QuickOs())
+    def __init__(self, world: "World", below: str = "") -> None:
+        super().__init__(world.state / below, calls=QuickOs())
         self._world = world
+
+    @contextmanager
+    def below(self, name: str) -> Iterator[StateDirectory]:
+        inner = Writings(self._world, name)
+        try:
+            yield inner
+        finally:
+            inner.close()
 
     def write(self, name: str, data: bytes, *, reserve: bool = False) -> None:
         self._world.instant("before a write")
@@ -234,10 +244,12 @@ class World:
                 keeper.finish()
 
     def kept_checkpoints(self) -> set[tuple[str, str]]:
-        """Return those that the manifest says are still there: by container and name."""
+        """Return those that the manifests say are still there: by container and name."""
+        last = (self.file.read(),) if self.file.exists else ()
         return {
             (e.id, e.checkpoint)
-            for e in (self.file.read().entries if self.file.exists else ())
+            for manifest in (*last, *HistoryFiles(self.file.directory).readable())
+            for e in manifest.entries
             if e.checkpoint_state is CheckpointState.UNUSABLE
             or any("was not deleted" in note for note in e.notes)
         }

@@ -1,0 +1,65 @@
+"""Keep past drains for a while, and discard what is kept of them."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+
+from drainer.carriers.base import Carriers
+from drainer.errors import ContainerGoneError, DrainerError
+from drainer.history import Retention, failed, surplus, without
+from drainer.manifest import Entry, Manifest
+from drainer.store.files import StateDirectory
+from drainer.store.history_file import HistoryFiles
+from drainer.store.manifest_file import ManifestFile
+
+
+def keep_last(file: ManifestFile) -> tuple[str, ...]:
+    """Keep the manifest that the next drain is about to replace; return the ids of all kept drains.
+
+    Never raises: that a past drain cannot be kept must not keep the next one from its work.
+    """
+    history = HistoryFiles(file.directory)
+    with suppress(DrainerError):
+        if file.exists:
+            history.keep(file.read())
+    with suppress(DrainerError):
+        return history.ids()
+    return ()
+
+
+def expire(
+    directory: StateDirectory,
+    last: Manifest,
+    carriers: Carriers,
+    retention: Retention,
+    now: datetime,
+) -> None:
+    """Discard what is to be kept no longer beside the last drain. Never raises."""
+    history = HistoryFiles(directory)
+    with suppress(DrainerError):
+        found = surplus(last, history.readable(), retention, now)
+        for manifest in found.drains:
+            with suppress(DrainerError):
+                delete(failed(manifest), carriers)
+                history.forget(manifest.drain_id)
+        for manifest, entries in found.checkpoints:
+            with suppress(DrainerError):
+                delete(entries, carriers)
+                history.keep(without(manifest, entries))
+
+
+def delete(entries: Iterable[Entry], carriers: Carriers) -> None:
+    """Delete the checkpoints of these containers.
+
+    Raises `DrainerError` if one stays; the others are deleted nevertheless.
+    """
+    first: DrainerError | None = None
+    for entry in entries:
+        try:
+            # Docker removes its own checkpoints with the container.
+            with suppress(ContainerGoneError):
+                carriers[entry.route].delete(entry)
+        except DrainerError as error:
+            first = first or error
+    if first:
+        raise first
