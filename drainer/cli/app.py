@@ -237,11 +237,11 @@ def report_command(
         typer.Option("--format", help="A table, Markdown for a ticket, a picture, metrics."),
     ] = Format.TABLE,
     drain_id: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--drain", metavar="DRAIN", help="An earlier drain, by its id or how that begins."
         ),
-    ] = "",
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Tell what the last drain and its resume made of each container, and how long it took."""
@@ -263,11 +263,11 @@ def show_command(
     *,
     context: typer.Context,
     drain_id: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="[DRAIN]", help="Its id, or how that begins; the last one if left out."
         ),
-    ] = "",
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show what became of each container of a drain, and where failed checkpoints are."""

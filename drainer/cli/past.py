@@ -17,10 +17,10 @@ from drainer.store.manifest_file import ManifestFile
 from drainer.text import printable, size
 
 
-def find(settings: Settings, drain_id: str) -> Manifest:
+def find(settings: Settings, drain_id: str | None) -> Manifest:
     """Return a drain's manifest, the last one's for no id. Raises `NoManifestError`."""
     file = settings.manifest_file()
-    if not drain_id:
+    if drain_id is None:
         return file.read()
     history = HistoryFiles(file.directory)
     last = file.read() if file.exists else None
@@ -88,7 +88,7 @@ def _drains(file: ManifestFile) -> Iterator[tuple[str, Manifest | None]]:
             yield drain_id, None
 
 
-def show(settings: Settings, drain_id: str, *, as_json: bool) -> None:
+def show(settings: Settings, drain_id: str | None, *, as_json: bool) -> None:
     """Print what became of each container of a drain, and which checkpoints are kept."""
     manifest = find(settings, drain_id)
     carriers = settings.carriers(

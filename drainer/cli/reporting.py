@@ -14,7 +14,7 @@ from drainer.report.words import COLUMNS, document, markdown, row, summary
 from drainer.text import printable
 
 
-def run(settings: Settings, shape: Format, drain_id: str, *, as_json: bool) -> None:
+def run(settings: Settings, shape: Format, drain_id: str | None, *, as_json: bool) -> None:
     """Tell what a drain and its resume made of each container; the last one for no id."""
     manifest = find(settings, drain_id)
     booted = parse_boot_moment(Proc().text("stat"))
