@@ -15,8 +15,8 @@ OLD_CRIU = "#!/bin/sh\necho Version: 3.16\n"
 """What a CRIU says that is too old for every kernel."""
 
 TRACES = """\
-docker ps -aq
-docker images -aq
+docker ps -aq | sort
+docker images -aq | sort
 find /run/drainer -type f 2>/dev/null
 find /run/drainer/restores -mindepth 1 2>/dev/null
 find /var/lib/drainer -mindepth 1 ! -name lock ! -name trials.json 2>/dev/null
