@@ -12,6 +12,7 @@ from drainer.admission import Admission
 from drainer.budget import UNDO_SECONDS, doubtful, measured, too_late
 from drainer.carriers.base import Carriers
 from drainer.compatibility import require_same_engine
+from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
@@ -147,6 +148,8 @@ def _entry(planned: PlanEntry, drain_id: str) -> Entry:
         route=planned.route,
         runtime_root=planned.runtime_root,
         criu_options=planned.criu_options,
+        timeout=planned.wish.timeout,
+        on_restore_failure=fallback.value if (fallback := planned.wish.on_restore_failure) else "",
         checkpoint="" if skipped else checkpoint_name(drain_id),
         skip_reason=planned.reasons[0].id if skipped else "",
         detail=planned.reasons[0].sentence if skipped else "",
@@ -279,7 +282,7 @@ class _Worker:
         if not self._record.entry(entry.id).paused:
             self._engine.pause(entry.id)
         carrier = self._carriers[entry.route]
-        limit = self._deadline.limit(self._options.container_timeout, keep=UNDO_SECONDS)
+        limit = self._limit(entry)
         begin = time.monotonic()
         carrier.checkpoint(entry, limit)
         took = time.monotonic() - begin
@@ -338,15 +341,24 @@ class _Worker:
         left = release(self._engine, self._record, self._carriers, entry, why, unsure=unsure)
         self._on_change(left)
         begun = entry.state in {State.DUMPING, State.DUMPED}
-        if self._options.stop_failed and begun and left.state is State.LEFT:
+        if self._stops_failed(entry) and begun and left.state is State.LEFT:
             self._stop_in_order(left)
+
+    def _stops_failed(self, entry: Entry) -> bool:
+        wished = self._planned[entry.id].wish.on_dump_failure
+        return self._options.stop_failed if wished is None else wished is DumpFallback.STOP
+
+    def _limit(self, entry: Entry) -> float:
+        """Return how many seconds a step of this container may take."""
+        seconds = entry.timeout or self._options.container_timeout
+        return self._deadline.limit(seconds, keep=UNDO_SECONDS)
 
     def _stop_in_order(self, entry: Entry) -> None:
         """Take down what could not be checkpointed; without a checkpoint a resume starts it cold.
 
         Written first: if it then still runs, a resume gives it back.
         """
-        limit = self._deadline.limit(self._options.container_timeout, keep=UNDO_SECONDS)
+        limit = self._limit(entry)
         try:
             now = self._engine.inspect(entry.id)
             self._advance(entry, State.STOPPED, started_at=now.started_at)

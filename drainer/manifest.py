@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from drainer.model import Address, EngineFacts, HostFacts, Port, RestartPolicy, Route
 
@@ -89,6 +90,10 @@ class Entry:
     """Where its runtime keeps its state (runc's `--root`); empty on the engine route."""
     criu_options: tuple[str, ...] = ()
     """CRIU's options for this container alone, as lines of its configuration file."""
+    timeout: int = 0
+    """Seconds for its checkpoint, and for its restore; 0: as for all."""
+    on_restore_failure: Literal["", "cold", "leave"] = ""
+    """What becomes of it if it cannot be restored; empty: as for all."""
     checkpoint: str = ""
     checkpoint_state: CheckpointState = CheckpointState.NONE
     size: int = 0

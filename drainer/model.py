@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from drainer.config.choices import DumpFallback, RestoreFallback, Tcp
 from drainer.storage import NOT_KNOWN, Places
 
 LABEL_ENABLE = "drainer.enable"
@@ -284,12 +285,22 @@ class EngineFacts:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the configuration says of a container. Its own labels come before that."""
+    """What is wished for a container: by its labels, else by the configuration.
+
+    Whether it is carried is said here by the configuration alone: rules judge that label.
+    """
 
     carry: bool = True
     place: str = ""
     """Where it says whether to carry it: `file:line`, empty if nobody said anything."""
     priority: int = 0
+    tcp: Tcp = Tcp.CLOSE
+    """What becomes of its open TCP connections."""
+    timeout: int = 0
+    """Seconds for its checkpoint, and for its restore; 0: as for all."""
+    on_dump_failure: DumpFallback | None = None
+    """None: as for all."""
+    on_restore_failure: RestoreFallback | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +385,7 @@ class PlanEntry:
     """How many processes it has."""
     priority: int = 0
     """Its own by the label `drainer.priority`, or the highest of those who use it."""
+    wish: Wish = Wish()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
-from drainer import priority, room
+from drainer import labels, priority, room
 from drainer.addresses import kept
 from drainer.criu_options import criu_options
 from drainer.model import (
@@ -108,14 +108,14 @@ def make_plan(
             processes.get(identity, ProcessFacts()),
             host,
             engine,
-            wish=wishes.get(identity, Wish()),
+            wish=labels.wish(container.labels, wishes.get(identity, Wish())),
         )
         for identity, container in known.items()
     }
     refused = {route: refusals(host, engine, route) for route in routes}
     judge = partial(_judge, refused=refused, bonds=bonds, wave_of=wave_of)
     needs = {i: tuple(dict.fromkeys(provider for provider, _ in bonds[i])) for i in known}
-    own = {i: priority.own(known[i], subjects[i].wish.priority) for i in known}
+    own = {i: subjects[i].wish.priority for i in known}
     subjects, reasons = _give_room(subjects, judge, own, needs, wave_of, places)
     carried = {i for i in known if chosen_route(reasons[i]) is not None}
     priorities = priority.effective(own, needs, wave_of, carried)
@@ -234,6 +234,7 @@ def _entry(
             expected_bytes=subject.processes.expected_bytes,
             processes=subject.processes.count,
             priority=worth,
+            wish=subject.wish,
         )
     preferred = next(iter(reasons.values()))
     by_runtime = route is Route.RUNTIME
@@ -251,4 +252,5 @@ def _entry(
         expected_bytes=subject.processes.expected_bytes,
         processes=subject.processes.count,
         priority=worth,
+        wish=subject.wish,
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 
-from drainer.model import LABEL_PRIORITY, Container, PlanEntry
+from drainer.model import PlanEntry
 
 LOWEST, HIGHEST = -1000, 1000
 
@@ -16,12 +16,6 @@ def parse(text: str) -> int | None:
         return None
     value = int(text)
     return value if LOWEST <= value <= HIGHEST else None
-
-
-def own(container: Container, configured: int = 0) -> int:
-    """Return a container's own priority: what is configured, if no label of its own gives one."""
-    given = parse(container.labels.get(LABEL_PRIORITY, ""))
-    return configured if given is None else given
 
 
 def effective(

@@ -194,7 +194,7 @@ class _Worker:
 
     def _ended_well(self, entry: Entry) -> bool:
         """Let a restore that an earlier run began end; tell whether that settled it."""
-        limit = self._deadline.limit(self._options.container_timeout)
+        limit = self._deadline.limit(self._options.seconds(entry))
         self._carrier(entry).wait(entry, limit)
         container = self._engine.inspect(entry.id)
         if container.running:
@@ -215,7 +215,10 @@ class _Worker:
             return ""
 
     def _start_like_docker(self, entry: Entry) -> None:
-        if self._options.leave_failed and entry.checkpoint_state is CheckpointState.UNUSABLE:
+        if (
+            self._options.leaves_failed(entry)
+            and entry.checkpoint_state is CheckpointState.UNUSABLE
+        ):
             return
         try:
             started = start_like_docker(self._engine, entry)
@@ -256,7 +259,7 @@ class _Worker:
         )
         why = "Docker reported a start, but it does not run"
         try:
-            limit = self._deadline.limit(self._options.container_timeout)
+            limit = self._deadline.limit(self._options.seconds(entry))
             with self._turn(entry):
                 self._carrier(entry).restore(entry, limit)
         except EngineTimeoutError:
@@ -307,7 +310,7 @@ class _Worker:
         """Say why a restore should not even be tried; empty if it should."""
         if self._deadline.over:
             why = "the budget of the resume ended before it"
-            if self._options.leave_failed:
+            if self._options.leaves_failed(entry):
                 # There was no failure to be looked at: the next resume restores it.
                 raise DrainerError(why)
             return why
@@ -318,7 +321,7 @@ class _Worker:
 
     def _wait_until_running(self, entry: Entry) -> None:
         """Wait once more as long as a restore may take; raises `EngineTimeoutError` then."""
-        end = time.monotonic() + self._deadline.limit(self._options.container_timeout)
+        end = time.monotonic() + self._deadline.limit(self._options.seconds(entry))
         while not self._engine.inspect(entry.id).running:
             if time.monotonic() >= end or self._deadline.interrupted:
                 raise EngineTimeoutError("Docker has not ended the restore within its time")
@@ -356,7 +359,10 @@ class _Worker:
         `restoring` is written first: from here on a second resume must not restore it.
         """
         unusable = CheckpointState.UNUSABLE
-        leave = self._options.leave_failed and entry.checkpoint_state is not CheckpointState.NONE
+        leave = (
+            self._options.leaves_failed(entry)
+            and entry.checkpoint_state is not CheckpointState.NONE
+        )
         begun = self._record.entry(entry.id).state is State.RESTORING
         entry = self._record.update(
             entry.id,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from drainer.config.choices import RestoreFallback
 from drainer.history import Retention
 from drainer.lacking import Lack
 from drainer.manifest import Entry
@@ -23,6 +24,16 @@ class ResumeOptions:
     """Whether to leave a container down whose memory is lost, instead of starting it cold."""
     retention: Retention = field(default_factory=Retention)
     """What is kept of past drains."""
+
+    def leaves_failed(self, entry: Entry) -> bool:
+        """Tell whether this container is left down if its memory is lost."""
+        if not entry.on_restore_failure:
+            return self.leave_failed
+        return RestoreFallback(entry.on_restore_failure) is RestoreFallback.LEAVE
+
+    def seconds(self, entry: Entry) -> float:
+        """Return how long a restore of this container may take."""
+        return entry.timeout or self.container_timeout
 
 
 @dataclass(frozen=True, slots=True)

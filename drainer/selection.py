@@ -1,12 +1,16 @@
 """What the configuration wishes for a container. Pure."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from drainer.config.choices import Mode
 from drainer.config.load import CONTAINERS, Loaded
 from drainer.config.model import ContainerRule
 from drainer.model import LABEL_PROJECT, Container, Wish
+
+_OTHERS = ("priority", "tcp", "timeout", "on_dump_failure", "on_restore_failure")
+"""The wishes that are called alike in a rule and here."""
 
 
 def wishes(loaded: Loaded, containers: Collection[Container]) -> Mapping[str, Wish]:
@@ -17,7 +21,7 @@ def wishes(loaded: Loaded, containers: Collection[Container]) -> Mapping[str, Wi
 def wish(loaded: Loaded, container: Container) -> Wish:
     """Take each wish from the first rule that fits and has it.
 
-    Without one, the mode decides whether it is carried, and its priority is 0.
+    Without one, the mode decides whether it is carried, and the rest is as for all.
     """
     config = loaded.config
     places = (loaded.origins.get((CONTAINERS, n), "") for n in range(len(config.containers)))
@@ -30,8 +34,13 @@ def wish(loaded: Loaded, container: Container) -> Wish:
     if carry is None:
         opt_in = config.mode is Mode.OPT_IN
         carry = (not opt_in, f"{loaded.origins.get(('mode',), '')}: mode: opt-in" if opt_in else "")
-    priority = next((r.priority for r, _ in fitting if r.priority is not None), 0)
-    return Wish(carry=carry[0], place=carry[1], priority=priority)
+    others = {
+        name: value
+        for name in _OTHERS
+        if (value := next((v for r, _ in fitting if (v := getattr(r, name)) is not None), None))
+        is not None
+    }
+    return replace(Wish(carry=carry[0], place=carry[1]), **others)
 
 
 def fits(rule: ContainerRule, container: Container) -> bool:

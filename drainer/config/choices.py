@@ -25,6 +25,15 @@ class RestoreFallback(StrEnum):
     LEAVE = "leave"
 
 
+class Tcp(StrEnum):
+    """What becomes of a container with open TCP connections."""
+
+    CLOSE = "close"
+    """It is carried, and finds them closed."""
+    SKIP = "skip"
+    """It is not carried."""
+
+
 class Mode(StrEnum):
     """What is carried of the containers for which nobody wished anything."""
 

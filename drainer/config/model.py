@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from drainer.config.choices import DumpFallback, Mode, RestoreFallback, RouteChoice
+from drainer.config.choices import DumpFallback, Mode, RestoreFallback, RouteChoice, Tcp
 from drainer.priority import HIGHEST, LOWEST
 
 Parallel = Annotated[
@@ -93,6 +93,22 @@ class ContainerRule:
     priority: Annotated[
         Annotated[int, Field(ge=LOWEST, le=HIGHEST)] | None,
         Field(description="What is higher is carried first, and rather where room is short."),
+    ] = None
+    tcp: Annotated[
+        Tcp | None,
+        Field(
+            description="With open TCP connections it is carried and finds them closed, or skipped."
+        ),
+    ] = None
+    timeout: Annotated[
+        Annotated[int, Field(ge=1, le=86400)] | None,
+        Field(description="Seconds for its checkpoint, and for its restore."),
+    ] = None
+    on_dump_failure: Annotated[
+        DumpFallback | None, Field(description="As `drain.on_dump_failure`, for these.")
+    ] = None
+    on_restore_failure: Annotated[
+        RestoreFallback | None, Field(description="As `resume.on_restore_failure`, for these.")
     ] = None
 
 

@@ -37,17 +37,18 @@ def _settings(
             yield from _settings(f"{key}.", kind, kinds)
             continue
         text = found.get("description", "")
-        yield Setting(key, _yaml(found.get("default")), _allowed(kind), text)
+        yield Setting(key, _yaml(found.get("default")), _allowed(kind, kinds), text)
         if name == CONTAINERS:
             yield from _settings(
                 f"{_RULE}.", kinds[kind["items"]["$ref"].rpartition("/")[2]], kinds
             )
 
 
-def _allowed(kind: dict[str, Any]) -> str:
+def _allowed(kind: dict[str, Any], kinds: dict[str, dict[str, Any]]) -> str:
     """Say in a few words what a value may be."""
     if "anyOf" in kind:
-        kind = kind["anyOf"][0]
+        first = kind["anyOf"][0]
+        kind = kinds[first["$ref"].rpartition("/")[2]] if "$ref" in first else first
     if "enum" in kind:
         return ", ".join(kind["enum"])
     if kind["type"] == "integer":

@@ -1,6 +1,7 @@
 """Notes: what the owner of a container should know though it is carried."""
 
 from drainer import priority
+from drainer.labels import LABEL_TCP, PREFIX, mistakes
 from drainer.model import LABEL_PRIORITY, Subject
 from drainer.rules.namespaces import has_own_network
 from drainer.rules.rule import Rule, listed, note, shown, when
@@ -44,12 +45,13 @@ def address_changes(subject: Subject) -> str | None:
 
 @note(
     "tcp_connections",
-    "It has open TCP connections: with the CRIU option `tcp-close` they are closed afterwards, "
-    "with `tcp-established` they go on only if addresses and peers stay the same.",
-    "Make sure that its programs connect again, or give it a fixed address.",
+    "It has open TCP connections, which are closed when it is back, unless CRIU's option "
+    "`tcp-established` is set for the whole host.",
+    "Make sure that its programs connect again, or have it skipped by the label "
+    f"`{LABEL_TCP}=skip`.",
 )
 def tcp_connections(subject: Subject) -> str | None:
-    """Without either option it is skipped."""
+    """See `drainer.criu_options`, and CRIU criu/sk-tcp.c restore_one_tcp."""
     count = subject.processes.tcp_established
     return str(count) if count else None
 
@@ -93,6 +95,17 @@ def priority_invalid(subject: Subject) -> str | None:
 
 
 @note(
+    "label_ignored",
+    f"It has labels that begin with `{PREFIX}` and do not count, for they are not known, or have a "
+    "wrong value.",
+    "Create it again with labels that are known; docs/commands.md has them all.",
+)
+def label_ignored(subject: Subject) -> str | None:
+    """See `drainer.labels`: what an owner has said is not passed over in silence."""
+    return listed(mistakes(subject.container.labels), _REASON_LENGTH)
+
+
+@note(
     "nested_mounts",
     "Some of its processes have a view of the file system of their own (a mount namespace), "
     "which is saved but was seldom tried.",
@@ -122,6 +135,7 @@ RULES: tuple[Rule, ...] = (
     net_host,
     paused_by_owner,
     priority_invalid,
+    label_ignored,
     nested_mounts,
     userns_remap,
 )

@@ -1,5 +1,8 @@
 """Skip reasons from a container's processes (/proc)."""
 
+from drainer.config.choices import Tcp
+from drainer.criu_options import ABOUT_TCP
+from drainer.labels import LABEL_TCP
 from drainer.model import Route, Subject
 from drainer.rules.rule import Rule, listed, skip, when
 from drainer.rules.versions import version_of
@@ -128,16 +131,30 @@ def shm_external(subject: Subject) -> str | None:
 
 
 @skip(
+    "tcp_not_wanted",
+    "It has open TCP connections, and is not to lose them.",
+    "Close them before the drain, or let it be carried without them: by its label "
+    f"`{LABEL_TCP}=close`, or `tcp: close` in the configuration.",
+)
+def tcp_not_wanted(subject: Subject) -> str | None:
+    """See `Wish.tcp`: what cannot connect again is better off with an ordinary stop."""
+    count = subject.processes.tcp_established
+    kept = "tcp-established" in subject.host.criu_options
+    return str(count) if count and subject.wish.tcp is Tcp.SKIP and not kept else None
+
+
+@skip(
     "tcp_established",
     "It has open TCP connections, which CRIU refuses to save by default.",
     "Run `mkdir -p /etc/criu && echo tcp-close >> /etc/criu/runc.conf`: then every container is "
     "saved without its TCP connections and finds them closed afterwards, so its programs must "
     "be able to connect again.",
+    routes=(Route.ENGINE,),
 )
 def tcp_established(subject: Subject) -> str | None:
     """CRIU criu/sk-inet.c: `Connected TCP socket`."""
     count = subject.processes.tcp_established
-    return str(count) if count and _lacks(subject, "tcp-close", "tcp-established") else None
+    return str(count) if count and _lacks(subject, *ABOUT_TCP) else None
 
 
 @skip(
@@ -176,6 +193,7 @@ RULES: tuple[Rule, ...] = (
     inner_mounts,
     unix_external_stream,
     shm_external,
+    tcp_not_wanted,
     tcp_established,
     file_locks,
     ghost_file_large,

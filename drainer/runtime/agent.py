@@ -38,6 +38,10 @@ STATUS_PATIENCE = 1.0
 """Seconds from the end of `runc restore` to the note of its status."""
 
 
+CRIU_CONFIG_FILE = "CRIU_CONFIG_FILE"
+"""The variable that names CRIU's file of options (criu/config.c)."""
+CRIU_CONFIGURATION = "criu.conf"
+"""That file, in the checkpoint's directory for logs."""
 VALUED = frozenset({"--root", "--log", "--log-format", "--criu", "--rootless"})
 """runc's options before the verb whose value is the next word (runc main.go)."""
 
@@ -112,7 +116,7 @@ def create(directory: Path, call: Call) -> int:
         put(directory / "status", "1")  # nobody is to wait for what was never begun
         raise
     if not os.fork():
-        _restore(directory, command, call.umask)
+        _restore(directory, command, Path(order["work"]), call.umask)
     end = time.monotonic() + order["seconds"]
     while time.monotonic() < end:
         pid, status = got(directory / "pid"), got(directory / "status")
@@ -159,11 +163,14 @@ def _rewrite(file: Path, directory: Path) -> None:
     put(file, json.dumps(spec))
 
 
-def _restore(directory: Path, command: list[str], umask: int) -> None:
+def _restore(directory: Path, command: list[str], work: Path, umask: int) -> None:
     """Run `runc restore` in a session of its own, note its end, and end."""
     os.setsid()
     restore = os.fork()
     if not restore:
+        # What a dump was made with may be needed here too (criu/image.c: tcp_close).
+        if (work / CRIU_CONFIGURATION).exists():
+            os.environ[CRIU_CONFIG_FILE] = str(work / CRIU_CONFIGURATION)
         become(command, umask)
     put(directory / "restore.pid", str(restore))
     _, status = os.waitpid(restore, 0)

@@ -52,7 +52,7 @@ class Runc:
             place.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             for directory in (place.path, place.images, place.work):
                 directory.mkdir(mode=0o700)
-            configuration = place.work / "criu.conf"
+            configuration = place.work / agent.CRIU_CONFIGURATION
             lines = [line for line in criu if line not in FLAGS]
             configuration.write_text("\n".join((*lines, "")))
         except OSError as error:
@@ -65,7 +65,7 @@ class Runc:
             container,
         ]
         # What runc does not set CRIU takes from this file (criu/config.c).
-        environment = {**os.environ, "CRIU_CONFIG_FILE": str(configuration)}
+        environment = {**os.environ, agent.CRIU_CONFIG_FILE: str(configuration)}
         try:
             process = subprocess.Popen(
                 command,

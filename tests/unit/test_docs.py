@@ -23,10 +23,9 @@ from drainer.doctor.checks import diagnose
 from drainer.drain import LEAST_SECONDS
 from drainer.errors import ExitCode
 from drainer.install import Action, Outcome
+from drainer.labels import LABELS
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import (
-    LABEL_ENABLE,
-    LABEL_PRIORITY,
     Address,
     Container,
     EngineFacts,
@@ -332,7 +331,7 @@ def test_waits_are_the_documented_ones() -> None:
 
 def test_labels_and_margins_are_the_documented_ones() -> None:
     labels = section(read("docs/commands.md"), "Labels")
-    assert first_column(labels) == [LABEL_ENABLE, LABEL_PRIORITY]
+    assert first_column(labels) == list(LABELS)
     for text in (labels, section(read("README.md"), "Day to day")):
         assert f"from {LOWEST} to {HIGHEST}" in " ".join(text.split())
     assert f"{UNDO_SECONDS:g} seconds to undo" in " ".join(read("docs/commands.md").split())

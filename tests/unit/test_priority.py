@@ -1,7 +1,7 @@
 import pytest
 
 from drainer.model import Container, PlanEntry, Verdict
-from drainer.priority import effective, own, parse, urgency
+from drainer.priority import effective, parse, urgency
 
 
 @pytest.mark.parametrize(
@@ -11,12 +11,6 @@ from drainer.priority import effective, own, parse, urgency
 )  # fmt: skip
 def test_a_label_is_a_whole_number_in_bounds(text: str, value: int | None) -> None:
     assert parse(text) == value
-
-
-def test_without_a_good_label_it_is_0() -> None:
-    assert own(Container("a", "a")) == 0
-    assert own(Container("a", "a", labels={"drainer.priority": "high"})) == 0
-    assert own(Container("a", "a", labels={"drainer.priority": "-5"})) == -5
 
 
 def test_a_provider_is_worth_what_its_users_are() -> None:

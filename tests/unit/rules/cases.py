@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from drainer.config.choices import Tcp
 from drainer.model import (
     Bond,
     Container,
@@ -83,6 +84,11 @@ def with_(**facts: object) -> Given:
 def doing(*options: str, **facts: object) -> Given:
     """Given processes that differ in these facts, and these CRIU options."""
     return Given(processes=dict(facts), host={"criu_options": options})
+
+
+def _unwilling(tcp: Tcp, *options: str, tcp_established: int = 1) -> Given:
+    given = doing(*options, tcp_established=tcp_established)
+    return replace(given, wish=Wish(tcp=tcp))
 
 
 def labelled(value: str) -> Given:
@@ -340,6 +346,14 @@ SKIP_CASES = {
         [Given()],
     ),
     "shm_external": Cases([doing(shm_outside=("/dev/shm/x",))], [with_(ipc_mode="shareable")]),
+    "tcp_not_wanted": Cases(
+        [_unwilling(Tcp.SKIP, tcp_established=1), _unwilling(Tcp.SKIP, "tcp-close")],
+        [
+            _unwilling(Tcp.CLOSE),
+            _unwilling(Tcp.SKIP, tcp_established=0),
+            _unwilling(Tcp.SKIP, "tcp-established"),
+        ],
+    ),
     "tcp_established": Cases(
         [doing(tcp_established=1), doing("file-locks", tcp_established=1)],
         [
@@ -384,6 +398,28 @@ NOTE_CASES = {
     "priority_invalid": Cases(
         [_worth(v) for v in ("", "high", "1.5", "1001", "-1001", "1e3", "٣", "0x1", "9" * 5000)],
         [Given(), *(_worth(v) for v in ("0", "-1000", "1000", "+7", " 12 ", "007"))],
+    ),
+    "label_ignored": Cases(
+        [
+            with_(labels={label: value})
+            for label, value in (
+                ("drainer.enabled", "true"),
+                ("drainer.", ""),
+                ("drainer.tcp", "keep open"),
+                ("drainer.timeout", "0"),
+                ("drainer.on-restore-failure", "stop"),
+            )
+        ],
+        [
+            with_(labels={label: value})
+            for label, value in (
+                ("drainerx", "1"),
+                ("drainer.enable", "perhaps"),
+                ("drainer.priority", "high"),
+                ("drainer.tcp", " skip"),
+                ("drainer.timeout", "86400"),
+            )
+        ],
     ),
     "nested_mounts": Cases(
         [doing(nested_namespaces=("mnt",))], [doing(nested_namespaces=("net",))]

@@ -43,6 +43,8 @@ with open(here + "/plan.json") as file:
     plan = json.load(file)
 bundle, name = arguments[arguments.index("--bundle") + 1], arguments[-1]
 os.mkdir(arguments[arguments.index("--root") + 1] + "/" + name)
+with open(here + "/environment.json", "w") as file:
+    json.dump(dict(os.environ), file)
 time.sleep(plan.get("before", 0))
 if "refuse" in plan:
     sys.exit(plan["refuse"])
@@ -132,6 +134,12 @@ class Machine:
         self.runc = Runc(str(self.file), str(self.path), f"{self.first}:{self.second}", self.orders)
         self.configure({})
         self.started: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that the last restore or checkpoint was called with."""
+        found: dict[str, str] = json.loads((self.here / "environment.json").read_text())
+        return found
 
     def write_runc(self, text: str) -> None:
         """Put another runc in place, as an upgrade does."""

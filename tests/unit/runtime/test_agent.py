@@ -148,6 +148,17 @@ def test_criu_gets_the_options_of_this_restore(machine: Machine) -> None:
     (restore,) = [call for call in machine.calls if "restore" in call]
     assert "--file-locks" in restore
     assert "--unknown" not in restore
+    assert "CRIU_CONFIG_FILE" not in machine.environment
+
+
+def test_criu_gets_the_options_of_the_dump(machine: Machine) -> None:
+    machine.place.work.mkdir(parents=True, exist_ok=True)
+    options = machine.place.work / "criu.conf"
+    options.write_text("tcp-close\n")
+    machine.lay_out()
+    assert machine.create() == 0
+    assert machine.call("start") == 0
+    assert machine.environment["CRIU_CONFIG_FILE"] == str(options)
 
 
 def test_links_are_named_by_what_they_lead_to(machine: Machine) -> None:
