@@ -57,6 +57,9 @@ class DrainOptions:
     """Seconds that one checkpoint may take."""
     stop_failed: bool = False
     """Whether to stop a container in order that could not be checkpointed."""
+    reason: str = ""
+    """Why it was asked for, and by whom."""
+    by: str = ""
 
 
 def settle(
@@ -104,7 +107,9 @@ def settle(
     return (*kept, *users)
 
 
-def new_manifest(plan: Plan, kept: tuple[Entry, ...], trigger: str, now: datetime) -> Manifest:
+def new_manifest(
+    plan: Plan, kept: tuple[Entry, ...], options: DrainOptions, now: datetime
+) -> Manifest:
     """Make the manifest of a plan: one entry for each container, and those still to be resumed."""
     drain_id = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     unfinished = {e.id for e in kept if not e.state.ended}
@@ -119,7 +124,9 @@ def new_manifest(plan: Plan, kept: tuple[Entry, ...], trigger: str, now: datetim
     return Manifest(
         drain_id=drain_id,
         created=now.astimezone(UTC).isoformat(timespec="seconds"),
-        trigger=trigger,
+        trigger=options.trigger,
+        reason=options.reason,
+        by=options.by,
         host=plan.host,
         engine=plan.engine,
         entries=entries,
@@ -175,7 +182,7 @@ def drain(
     container is killed, any failure leaves it running with nothing but a pause behind it, its
     policy put back, and the others go on.
     """
-    manifest = new_manifest(plan, kept, options.trigger, datetime.now(UTC))
+    manifest = new_manifest(plan, kept, options, datetime.now(UTC))
     record = Record(file, manifest)
     past = map(checkpoint_name, keep_last(file))
     file.write(manifest)

@@ -87,6 +87,12 @@ class NoContainerError(DrainerError):
     exit_code = ExitCode.USAGE
 
 
+class UsageError(DrainerError):
+    """What was asked for makes no sense."""
+
+    exit_code = ExitCode.USAGE
+
+
 class NoPermissionError(DrainerError):
     """Root is needed, or a path in use is not safely root's."""
 

@@ -130,6 +130,10 @@ class Manifest:
     version: int = MANIFEST_VERSION
     finished: str = ""
     """When a resume had dealt with every entry; empty while it is pending."""
+    reason: str = ""
+    """Why it was asked for, in the words of who did; empty if nobody said."""
+    by: str = ""
+    """Who asked for it, by the login; empty if nobody did."""
 
     @property
     def pending(self) -> bool:

@@ -1,7 +1,7 @@
 """What is said of a container, in sentences for people. Pure."""
 
 from drainer.errors import DrainerError
-from drainer.manifest import CheckpointState, Entry, State
+from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Address, Container
 
 
@@ -30,6 +30,12 @@ def changes(entry: Entry, container: Container) -> tuple[str, ...]:
     )
     renamed = (f"it is called {container.name} now",) if container.name != entry.name else ()
     return renamed + moved
+
+
+def wish(manifest: Manifest) -> str:
+    """Say who asked for a drain, and why, as far as that is known."""
+    by = f"by {manifest.by}" if manifest.by else ""
+    return ": ".join(part for part in (by, manifest.reason) if part)
 
 
 def outcome(entry: Entry) -> str:

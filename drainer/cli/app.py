@@ -20,6 +20,7 @@ from drainer.cli.options import (
     OnDumpFailure,
     OnRestoreFailure,
     Parallel,
+    Reason,
 )
 from drainer.config.choices import DumpFallback, RestoreFallback, RouteChoice
 
@@ -115,6 +116,7 @@ def drain_command(
     budget: Budget = None,
     container_timeout: ContainerTimeout = 300.0,
     on_dump_failure: OnDumpFailure = DumpFallback.LEAVE,
+    reason: Reason = "",
     at_shutdown: Annotated[
         bool,
         typer.Option(help="Do nothing unless the host is really going down; for the unit."),
@@ -130,6 +132,7 @@ def drain_command(
         budget,
         _given(context, "container_timeout", container_timeout),
         _given(context, "on_dump_failure", on_dump_failure),
+        reason=reason,
         at_shutdown=at_shutdown,
         as_json=as_json,
     )
@@ -160,6 +163,41 @@ def resume_command(
         at_boot=at_boot,
         as_json=as_json,
     )
+
+
+@app.command("reboot")
+def reboot_command(
+    *,
+    context: typer.Context,
+    at: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="Not now but at a time of day, or in some minutes: 23:30, +15."
+        ),
+    ] = "",
+    reason: Reason = "",
+    kexec: Annotated[
+        bool, typer.Option("--kexec", help="Start the kernel that `kexec -l` has loaded.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if not everything was carried that could be.")
+    ] = False,
+) -> None:
+    """Show the plan, drain and reboot."""
+    from drainer.cli import rebooting
+
+    if at and kexec:
+        raise typer.BadParameter("--at and --kexec do not go together")
+    rebooting.reboot(_settings(context), at, reason, kexec=kexec, yes=yes, force=force)
+
+
+@app.command("abort")
+def abort_command(*, context: typer.Context, as_json: Json = False) -> None:
+    """Cancel a reboot that drainer scheduled, and bring back what is drained."""
+    from drainer.cli import rebooting
+
+    rebooting.abort(_settings(context, lenient=True), as_json=as_json)
 
 
 @app.command("status")

@@ -17,11 +17,14 @@ from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
 from drainer.errors import ExitCode
+from drainer.host import power
 from drainer.manifest import Entry, Manifest
 from drainer.model import Plan
 from drainer.progress import Progress
+from drainer.store import request_file
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
+from drainer.store.request_file import Request
 
 
 def run(
@@ -31,6 +34,7 @@ def run(
     container_timeout: float | None,
     fallback: DumpFallback | None,
     *,
+    reason: str,
     at_shutdown: bool,
     as_json: bool,
 ) -> None:
@@ -38,23 +42,46 @@ def run(
 
     An option that is None is as it is configured.
     """
-    configured = settings.loaded.config.drain
     kind = settings.host().shutting_down() if at_shutdown else ""
     if at_shutdown and not kind:
         output.say("the host is not going down: nothing drained")
         return
+    configured = settings.loaded.config.drain
+    request = request_file.read() if at_shutdown else Request(reason, power.who())
+    options = DrainOptions(
+        "shutdown" if at_shutdown else "manual",
+        given(parallel, configured.parallel) or cpus(),
+        given(container_timeout, configured.container_timeout),
+        stop_failed=given(fallback, configured.on_dump_failure) is DumpFallback.STOP,
+        reason=request.reason,
+        by=request.by,
+    )
     deadline = Deadline(budget)
-    state = settings.state()
-    with lock(state, "drain", wait=LOCK_WAIT if at_shutdown else 0), interruptible(deadline):
-        options = DrainOptions(
-            "shutdown" if at_shutdown else "manual",
-            given(parallel, configured.parallel) or cpus(),
-            given(container_timeout, configured.container_timeout),
-            stop_failed=given(fallback, configured.on_dump_failure) is DumpFallback.STOP,
-        )
-        manifest = _drain(settings, ManifestFile(state), deadline, options)
+    manifest = _locked(settings, deadline, options, wait=LOCK_WAIT if at_shutdown else 0)
     manifest_output.show_outcome(manifest, as_json=as_json)
     raise typer.Exit(_code(manifest, deadline))
+
+
+def now(settings: Settings, request: Request) -> tuple[Manifest, ExitCode]:
+    """Drain as it is configured; return what became of each container, and how it went."""
+    configured = settings.loaded.config.drain
+    options = DrainOptions(
+        "manual",
+        configured.parallel or cpus(),
+        configured.container_timeout,
+        stop_failed=configured.on_dump_failure is DumpFallback.STOP,
+        reason=request.reason,
+        by=request.by,
+    )
+    deadline = Deadline(None)
+    manifest = _locked(settings, deadline, options, wait=0)
+    return manifest, _code(manifest, deadline)
+
+
+def _locked(settings: Settings, deadline: Deadline, options: DrainOptions, wait: float) -> Manifest:
+    state = settings.state()
+    with lock(state, "drain", wait=wait), interruptible(deadline):
+        return _drain(settings, ManifestFile(state), deadline, options)
 
 
 def _drain(

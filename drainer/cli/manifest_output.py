@@ -8,7 +8,7 @@ from typing import Any
 from drainer.cli import output
 from drainer.lacking import Lack
 from drainer.manifest import Entry, Manifest
-from drainer.sentences import outcome
+from drainer.sentences import outcome, wish
 from drainer.status import StatusRow
 from drainer.text import printable, size
 
@@ -56,11 +56,13 @@ def show_outcome(manifest: Manifest, *, as_json: bool) -> None:
     )
 
 
-def heading(manifest: Manifest) -> tuple[str, str]:
+def heading(manifest: Manifest) -> tuple[str, ...]:
     """Say which drain it is, and how far its resume."""
     ended = f"finished {manifest.finished}" if manifest.finished else "pending: not yet finished"
+    asked = wish(manifest)
     return (
         printable(f"Drain {manifest.drain_id} ({manifest.trigger}), {manifest.created}"),
+        *((printable(f"Asked for: {asked}", 700),) if asked else ()),
         printable(f"Resume: {ended}"),
     )
 

@@ -44,6 +44,9 @@ OnDumpFailure = Annotated[
         envvar="DRAINER_ON_DUMP_FAILURE",
     ),
 ]
+Reason = Annotated[
+    str, typer.Option(metavar="TEXT", help="Why; it goes to the manifest and to the report.")
+]
 GiveUp = Annotated[
     bool,
     typer.Option("--give-up", help="Leave to Docker what cannot be started at all, for good."),

@@ -16,7 +16,9 @@ FORMAT_VERSION = "1.0"
 LINE = 500
 """Characters of a line of progress, at most."""
 
-WIDTH_WITHOUT_TERMINAL = 160
+WIDTH_WITHOUT_TERMINAL = 100
+_LEAST = 20
+"""Characters that a column which wraps has at least."""
 
 
 def show_json(**content: object) -> None:
@@ -56,14 +58,16 @@ def escape_what_cannot_be_shown() -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the last column wraps, the others do not. Cells may be untrusted."""
+    """Print a table; the first and the last column wrap. Cells may be untrusted."""
     from rich.console import Console  # noqa: PLC0415 - slow to import, and seldom needed
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for number, name in enumerate(columns):
-        table.add_column(name, no_wrap=number < len(columns) - 1, overflow="fold")
+        cells = [len(name), *(len(printable(row[number], 300)) for row in rows)]
+        least = min(max(cells), _LEAST) if number in {0, len(columns) - 1} else None
+        table.add_column(name, no_wrap=least is None, min_width=least, overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable(cell, 300)) for cell in row))
     width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL

@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from drainer.report.facts import Passage, Phase, Report
-from drainer.sentences import outcome
+from drainer.sentences import outcome, wish
 from drainer.text import printable, size
 
 COLUMNS = ("CONTAINER", "STATE", "AWAY", "DUMP", "RESTORE", "SIZE", "WHY")
@@ -37,6 +37,7 @@ def summary(report: Report) -> tuple[str, ...]:
         kernels += ", before and after" if same else f" before, {report.kernel} after"
     facts = (
         ("Drain", f"{manifest.drain_id} ({manifest.trigger})"),
+        ("Asked for", wish(manifest) or "-"),
         ("Resume", (manifest.finished and "finished") or "pending: run `drainer resume`"),
         ("Containers", counts or "none"),
         ("Away longest", duration(report.worst)),
@@ -96,6 +97,8 @@ def document(report: Report) -> dict[str, Any]:
     return {
         "drain_id": manifest.drain_id,
         "trigger": manifest.trigger,
+        "reason": manifest.reason,
+        "by": manifest.by,
         "pending": manifest.pending,
         "counts": {str(state): count for state, count in manifest.counts.items()},
         "drain_seconds": report.drain_seconds,

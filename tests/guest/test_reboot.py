@@ -39,7 +39,9 @@ LOCKED = (
     " exec 8</tmp/big; rm /tmp/big; i=0;"
     " while :; do i=$((i+1)); echo $i $(stat -Lc %s /proc/$$/fd/8); sleep 0.2; done"
 )
-BY_RUNTIME = ("withinit", "linked", "locked")
+# One connection for all, until it breaks.
+CLIENT = "while :; do while sleep 0.5; do echo incr hits; done | redis-cli -h redis; sleep 1; done"
+BY_RUNTIME = ("redis", "client", "withinit", "linked", "locked")
 """Those that Docker itself cannot restore, even where it can restore others."""
 
 CARRIED = (
@@ -62,6 +64,7 @@ CARRIED = (
     Workload("checked", "lab/redis", "", f"--health-cmd 'redis-cli ping' {_HEALTH} -v data:/data"),
     numbers("linked", "-v /srv/link:/link:ro --restart always"),
     Workload("locked", "lab/workload", f"sh -c '{LOCKED}'"),
+    Workload("client", "lab/redis", f"sh -c '{CLIENT}'", "--link redis --restart always"),
     Workload("limited", "lab/busybox", f"sh -c '{NUMBERS}'", f"{_LIMITS} --tmpfs /scratch"),
 )
 SKIPPED = (
@@ -85,7 +88,7 @@ class Story:
     policies: dict[str, str] = field(default_factory=dict)
     token: str = ""
     count: int = 0
-    row: str = ""
+    hits: int = 0
     plan: dict[str, dict[str, Any]] = field(default_factory=dict)
     status: dict[str, dict[str, Any]] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
@@ -103,10 +106,12 @@ def story(module_host: Host, suite: str) -> Story:
     host.run(f"for i in $(seq {KEYS}); do echo set key$i value$i; done | {REDIS}", 60)
     host.wait_until(f"{PSQL} -c 'create table t as select 42 as answer'", 120)
     story.token, story.count = service_state(host, PORT)
+    host.wait_until(f"test $({REDIS} get hits) -gt 1", 60)
     host.run("docker pause frozen", 60)
     story.policies = policies(host)
     story.plan = {e["name"]: e for e in _json(host, "drainer plan --json")["entries"]}
     story.addresses = _addresses(host)
+    story.hits = int(host.output(f"{REDIS} get hits"))
     host.reboot(timeout=900)
     status = _json(host, "drainer status --json")
     story.status = {e["name"]: e for e in status["manifest"]["entries"]}
@@ -167,8 +172,16 @@ def test_what_is_eligible_was_restored(story: Story, name: str) -> None:
 
 
 def test_redis_keeps_keys_that_it_never_saved(story: Story) -> None:
-    assert story.host.output(f"{REDIS} dbsize") == str(KEYS)
+    assert story.host.output(f"{REDIS} dbsize") == str(KEYS + 1)
     assert story.host.output(f"{REDIS} get key7") == "value7"
+
+
+def test_a_client_finds_its_connection_closed_and_connects_again(story: Story) -> None:
+    for name in ("redis", "client"):
+        assert "tcp_connections" in {note["id"] for note in story.plan[name]["notes"]}
+    seen = int(story.host.output(f"{REDIS} get hits"))
+    assert seen >= story.hits
+    story.host.wait_until(f"test $({REDIS} get hits) -gt {seen}", 60)
 
 
 def test_postgres_answers_from_the_same_server_process(story: Story) -> None:

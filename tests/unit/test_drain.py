@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from drainer.drain import new_manifest, outcome_counts
+from drainer.drain import DrainOptions, new_manifest, outcome_counts
 from drainer.errors import (
     CheckpointInvalidError,
     DrainerError,
@@ -423,7 +423,7 @@ def test_a_new_drain_deletes_what_former_ones_left_but_not_what_waits(tmp_path: 
     )  # fmt: skip
     world.engine.pause(web.id)
     world.engine.kill(web.id)
-    world.file.write(new_manifest(world.plan(), (waits,), "manual", datetime.now(UTC)))
+    world.file.write(new_manifest(world.plan(), (waits,), DrainOptions(), datetime.now(UTC)))
     manifest = world.drain()
     (new,) = {e.checkpoint for e in manifest.entries if e.id == db.id}
     assert world.engine.checkpoint_size(web.id, "drainer-waits")

@@ -1,0 +1,88 @@
+"""What `drainer reboot` and `drainer abort` do."""
+
+import sys
+
+import typer
+
+from drainer.cli import draining, manifest_output, output, plan_output, resuming
+from drainer.cli.planning import plan_now, refuse_if_incapable
+from drainer.cli.wiring import Settings
+from drainer.errors import ConfigInvalidError, ExitCode, UsageError
+from drainer.host import power
+from drainer.host.run import run as run_program
+from drainer.store import request_file
+from drainer.store.manifest_file import ManifestFile
+from drainer.store.request_file import Request
+
+
+def reboot(
+    settings: Settings, at: str, reason: str, *, kexec: bool, yes: bool, force: bool
+) -> None:
+    """Show the plan, ask, drain and reboot, or have the shutdown drain at a time."""
+    if at:
+        power.check_time(at)
+    if kexec:
+        power.check_kexec()
+    _require_units(settings)
+    plan = plan_now(settings)
+    refuse_if_incapable(plan)
+    plan_output.show_plan(plan)
+    output.line()
+    when = f"at {at}" if at else "now"
+    if not yes and not _agreed(f"Reboot {when}?"):
+        output.line("Nothing was done.")
+        return
+    request = Request(reason[: request_file.LENGTH], power.who())
+    request_file.write(request)
+    try:
+        if at:
+            power.schedule(run_program, at, reason or "drainer reboot")
+            output.line("The reboot is scheduled; `drainer abort` cancels it.")
+        else:
+            _drain_and_reboot(settings, request, kexec=kexec, force=force)
+    except BaseException:
+        request_file.forget()
+        raise
+
+
+def _drain_and_reboot(settings: Settings, request: Request, *, kexec: bool, force: bool) -> None:
+    manifest, code = draining.now(settings, request)
+    manifest_output.show_outcome(manifest, as_json=False)
+    if code is not ExitCode.OK and not force:
+        output.say("not rebooting, as not everything was carried that could be")
+        output.say("`drainer abort` takes everything back, `systemctl reboot` goes on")
+        raise typer.Exit(code)
+    power.reboot(run_program, kexec=kexec)
+    output.line("The host reboots.")
+
+
+def abort(settings: Settings, *, as_json: bool) -> None:
+    """Cancel a reboot that was scheduled, and bring back what is drained."""
+    if request_file.exists():
+        power.cancel(run_program)
+        request_file.forget()
+        output.say("no reboot is scheduled any more")
+    file = ManifestFile(settings.state())
+    pending = file.exists and file.read().pending
+    if pending or as_json:
+        resuming.run(
+            settings, None, None, None, None, give_up=False, at_boot=False, as_json=as_json
+        )
+    else:
+        output.say("nothing is drained")
+
+
+def _require_units(settings: Settings) -> None:
+    """Refuse a reboot after which nothing would bring the containers back."""
+    for unit in settings.surroundings().units:
+        if not unit.enabled:
+            raise ConfigInvalidError(
+                f"{unit.name} is not enabled: what is drained would stay down after the reboot",
+                "run `drainer install --enable`",
+            )
+
+
+def _agreed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked here", "give --yes")
+    return typer.confirm(question)
