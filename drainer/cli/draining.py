@@ -1,5 +1,7 @@
 """What `drainer drain` does."""
 
+from collections.abc import Callable
+
 import typer
 
 from drainer.cli import manifest_output, output
@@ -17,6 +19,7 @@ from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
 from drainer.drain import DrainOptions, drain, outcome_counts, settle
 from drainer.errors import ExitCode
+from drainer.hooks import AFTER_DRAIN
 from drainer.host import power
 from drainer.manifest import Entry, Manifest
 from drainer.model import Plan
@@ -99,7 +102,11 @@ def _drain(
     refuse_if_incapable(plan)
     total = len(plan.entries)
     output.say(f"draining {len(plan.carried)} of {total} running containers")
-    return carry_out(settings, plan, file, deadline, options, kept)
+    hooks = settings.hooks(deadline)
+    hooks.of_plan(plan)
+    manifest = carry_out(settings, plan, file, deadline, options, kept, hooks.of_container)
+    hooks.of_manifest(AFTER_DRAIN, manifest)
+    return manifest
 
 
 def carry_out(
@@ -109,8 +116,9 @@ def carry_out(
     deadline: Deadline,
     options: DrainOptions,
     kept: tuple[Entry, ...] = (),
+    hook: Callable[[Entry], None] = lambda _entry: None,
 ) -> Manifest:
-    """Drain by a plan, and say how far it is."""
+    """Drain by a plan, and say how far it is, to `hook` too."""
     engine, host = settings.engine(), settings.host()
     runtime = settings.runtime(plan.host)
     carriers = settings.carriers(engine, host, runtime, plan.engine, deadline)
@@ -120,6 +128,7 @@ def carry_out(
     def on_change(entry: Entry) -> None:
         manifest_output.progress(entry)
         host.notify(progress.see(entry), extension(deadline))
+        hook(entry)
 
     host.notify(progress.line(), extension(deadline))
     return drain(plan, engine, host, carriers, file, deadline, options, on_change, kept)

@@ -1,6 +1,6 @@
 """What `drainer resume` does."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -25,6 +25,7 @@ from drainer.engine.base import Engine
 from drainer.engine.patience import wait_for_engine
 from drainer.errors import ExitCode, StorageError
 from drainer.history import Retention
+from drainer.hooks import AFTER_RESUME, BEFORE_RESUME
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import Route
 from drainer.placeholders import AddressKeeper
@@ -78,7 +79,10 @@ def run(
             retention=_retention(settings),
         )
         record = Record(file, manifest)
-        result = bring_back(settings, record, deadline, options)
+        hooks = settings.hooks(deadline)
+        hooks.of_manifest(BEFORE_RESUME, manifest)
+        result = bring_back(settings, record, deadline, options, hooks.of_container)
+        hooks.of_manifest(AFTER_RESUME, result)
     manifest_output.show_outcome(result, as_json=as_json)
     raise typer.Exit(_code(result, deadline))
 
@@ -89,9 +93,13 @@ def _retention(settings: Settings) -> Retention:
 
 
 def bring_back(
-    settings: Settings, record: Record, deadline: Deadline, options: ResumeOptions
+    settings: Settings,
+    record: Record,
+    deadline: Deadline,
+    options: ResumeOptions,
+    hook: Callable[[Entry], None] = lambda _entry: None,
 ) -> Manifest:
-    """Resume what a manifest waits for, and say how far it is."""
+    """Resume what a manifest waits for, and say how far it is, to `hook` too."""
     engine, host = settings.engine(), settings.host()
     manifest, facts = record.manifest, engine.facts()
     require_same_engine(manifest, engine, facts)
@@ -103,6 +111,7 @@ def bring_back(
     def on_change(entry: Entry) -> None:
         manifest_output.progress(entry)
         host.notify(f"resume: {entry.name} {entry.state}", extension(deadline))
+        hook(entry)
 
     with ExitStack() as stack:
         keeper = None

@@ -28,6 +28,7 @@ from drainer.errors import (
     ExitCode,
     NoPermissionError,
 )
+from drainer.hooks import Hooks
 from drainer.host import containerd
 from drainer.host.base import Host
 from drainer.host.linux import LinuxHost
@@ -83,6 +84,10 @@ class Settings:
             Route.ENGINE: EngineCarrier(engine, host, facts, deadline.sleep),
             Route.RUNTIME: RuntimeCarrier(engine, runtime, self.state_dir),
         }
+
+    def hooks(self, deadline: Deadline) -> Hooks:
+        """Find the operator's own programs."""
+        return Hooks(output.say, deadline, self.loaded.config.hooks.timeout)
 
     def state(self) -> StateDirectory:
         """Open the state directory, making it if need be."""

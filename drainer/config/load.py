@@ -18,7 +18,7 @@ from drainer.store.shape import unknown_keys
 from drainer.text import printable
 
 CONTAINERS = "containers"
-_GROUPS = ("drain", "resume", "history", CONTAINERS)
+_GROUPS = ("drain", "resume", "history", "hooks", CONTAINERS)
 
 _ADVICE = "`drainer config validate` shows every mistake; docs/configuration.md has every setting"
 

@@ -76,6 +76,15 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
+class Hooks:
+    """The operator's own programs, in /etc/drainer/hooks.d."""
+
+    timeout: Annotated[
+        int, Field(ge=1, le=3600, description="Seconds for one hook, which is ended then.")
+    ] = 10
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerRule:
     """What is wished for the containers to which all of its patterns fit."""
 
@@ -131,6 +140,7 @@ class Config:
     drain: Drain = field(default_factory=Drain)
     resume: Resume = field(default_factory=Resume)
     history: History = field(default_factory=History)
+    hooks: Hooks = field(default_factory=Hooks)
     containers: Annotated[
         tuple[ContainerRule, ...],
         Field(

@@ -28,16 +28,21 @@ Runner = Callable[[Sequence[str], float], Result]
 
 
 def run(arguments: Sequence[str], timeout: float) -> Result:
-    """Run a program in the C locale; `timeout` is in seconds.
+    """Run a program in the C locale, with nothing on its stdin; `timeout` is in seconds.
 
     At the limit its whole process group is killed. A process that cannot be killed (in
     uninterruptible sleep) is left behind rather than waited for.
     """
+    return run_with(arguments, timeout, b"")
+
+
+def run_with(arguments: Sequence[str], timeout: float, data: bytes) -> Result:
+    """Run a program as `run` does, with `data` on its stdin, which it need not read."""
     environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     try:
         process = subprocess.Popen(
             list(arguments),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment,
@@ -46,7 +51,7 @@ def run(arguments: Sequence[str], timeout: float) -> Result:
     except OSError as error:
         return Result(MISSING, "", str(error))
     try:
-        output, errors = process.communicate(timeout=timeout)
+        output, errors = process.communicate(data, timeout)
     except subprocess.TimeoutExpired:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -24,6 +24,7 @@ def etc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Keep the settings of this machine out; return the directory that stands for theirs."""
     root = tmp_path / "etc"
     monkeypatch.setattr("drainer.config.files.ROOTS", (root,))
+    monkeypatch.setattr("drainer.hooks.DIRECTORY", root / "hooks.d")
     return root
 
 

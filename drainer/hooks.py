@@ -1,0 +1,145 @@
+"""The operator's own programs, told what happens to containers.
+
+Nothing that a container says is run. Each is called with the name of what happens as its one
+argument, and with JSON on its stdin.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from drainer.deadline import Deadline
+from drainer.host.run import TIMED_OUT, run_with
+from drainer.manifest import Entry, Manifest, State
+from drainer.model import Plan
+from drainer.text import printable
+
+DIRECTORY = Path("/etc/drainer/hooks.d")
+SECONDS = 10
+"""How long each may take, unless it is configured otherwise."""
+
+BEFORE_DRAIN = "before-drain"
+AFTER_DRAIN = "after-drain"
+BEFORE_RESUME = "before-resume"
+AFTER_RESUME = "after-resume"
+OF_STATES = {
+    State.HELD: "container-before-drain",
+    State.STOPPED: "container-drained",
+    State.RESTORED: "container-restored",
+    State.STARTED_COLD: "container-started-cold",
+    State.LEFT: "container-left",
+}
+"""What a container's new state is called for hooks; of other states they are not told."""
+
+_LEAST_SECONDS = 1.0
+_NOT_ONLY_ROOT = stat.S_IWGRP | stat.S_IWOTH
+_FORMAT_VERSION = "1.0"
+
+
+class Hooks:
+    """The programs in one directory. Their failures are said, and change nothing."""
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        deadline: Deadline,
+        seconds: float = SECONDS,
+        directory: Path | None = None,
+    ) -> None:
+        """Tell problems to `say`; give each program `seconds`, and no more than are left."""
+        self._say = say
+        self._deadline = deadline
+        self._seconds = seconds
+        self._directory = DIRECTORY if directory is None else directory
+        self._last: dict[str, str] = {}
+
+    def of_plan(self, plan: Plan) -> None:
+        """Tell that a drain is about to begin."""
+        planned = [
+            {
+                "id": e.container.id,
+                "name": e.container.name,
+                "image": e.container.image,
+                "verdict": e.verdict,
+            }
+            for e in plan.entries
+        ]
+        self._call(BEFORE_DRAIN, {"containers": planned})
+
+    def of_manifest(self, event: str, manifest: Manifest) -> None:
+        """Tell that a drain has ended, or a resume begins or has ended."""
+        self._call(
+            event,
+            {
+                "drain_id": manifest.drain_id,
+                "trigger": manifest.trigger,
+                "reason": manifest.reason,
+                "by": manifest.by,
+                "containers": [_container(entry) for entry in manifest.entries],
+            },
+        )
+
+    def of_container(self, entry: Entry) -> None:
+        """Tell, once, that a container has come to a state, if hooks are told of that."""
+        event = OF_STATES.get(entry.state, "")
+        if event and self._last.get(entry.id) != event:
+            self._last[entry.id] = event
+            self._call(event, {"container": _container(entry)})
+
+    def _call(self, event: str, content: dict[str, object]) -> None:
+        document = {"format_version": _FORMAT_VERSION, "event": event, **content}
+        data = json.dumps(document).encode("ascii")
+        for program in self._programs():
+            limit = self._deadline.limit(self._seconds)
+            if limit < _LEAST_SECONDS or self._deadline.interrupted:
+                self._say(f"hook {program.name} {event}: not run, as no time is left")
+                continue
+            result = run_with([str(program), event], limit, data)
+            if result.status == TIMED_OUT:
+                self._say(f"hook {program.name} {event}: ended after {limit:.0f} s")
+            elif result.status:
+                words = (result.errors or result.output).strip().partition("\n")[0]
+                self._say(f"hook {program.name} {event}: exit code {result.status}: {words}")
+
+    def _programs(self) -> Iterator[Path]:
+        """Yield those that root alone can have put there, by name; say which are not."""
+        try:
+            if problem := _problem(self._directory.stat()):
+                self._say(f"no hook is run: {self._directory}: {problem}")
+                return
+            found = sorted(self._directory.iterdir())
+        except OSError:
+            return
+        for program in found:
+            # What editors and packages leave, as run-parts(8) passes over it.
+            if program.name.startswith(".") or program.name.endswith(("~", ".bak", ".dpkg-old")):
+                continue
+            try:
+                facts = program.stat()
+            except OSError:
+                continue
+            if not stat.S_ISREG(facts.st_mode) or not facts.st_mode & stat.S_IXUSR:
+                continue
+            if problem := _problem(facts):
+                self._say(f"hook {printable(program.name)} is not run: {problem}")
+            else:
+                yield program
+
+
+def _problem(facts: os.stat_result) -> str:
+    if facts.st_uid not in {0, os.geteuid()} or facts.st_mode & _NOT_ONLY_ROOT:
+        return "others than root can write it"
+    return ""
+
+
+def _container(entry: Entry) -> dict[str, object]:
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "image": entry.image,
+        "state": entry.state,
+        "skip_reason": entry.skip_reason,
+        "detail": entry.detail,
+    }
