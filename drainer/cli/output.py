@@ -6,7 +6,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
+from shutil import get_terminal_size
 
+from drainer.cli.table import table
 from drainer.errors import ExitCode
 from drainer.text import printable
 
@@ -17,8 +19,6 @@ LINE = 500
 """Characters of a line of progress, at most."""
 
 WIDTH_WITHOUT_TERMINAL = 100
-_LEAST = 20
-"""Characters that a column which wraps has at least."""
 
 
 def show_json(**content: object) -> None:
@@ -58,24 +58,13 @@ def escape_what_cannot_be_shown() -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; the first and the last column wrap. Cells may be untrusted."""
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and seldom needed
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for number, name in enumerate(columns):
-        cells = [len(name), *(len(printable(row[number], 300)) for row in rows)]
-        least = min(max(cells), _LEAST) if number in {0, len(columns) - 1} else None
-        table.add_column(name, no_wrap=least is None, min_width=least, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell, 300)) for cell in row))
-    width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    console = Console(width=width, no_color=not colour, highlight=False, markup=False)
-    with console.capture() as captured:
-        console.print(table)
-    line(captured.get().rstrip("\n"))
+    """Print a table as wide as the terminal. Cells may be untrusted."""
+    terminal = sys.stdout.isatty()
+    width = get_terminal_size().columns if terminal else WIDTH_WITHOUT_TERMINAL
+    shown = [[printable(cell, 300) for cell in row] for row in rows]
+    head, *body = table(columns, shown, width)
+    bold = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    line("\n".join((f"\x1b[1m{head}\x1b[0m" if bold else head, *body)))
 
 
 def line(text: str = "") -> None:
