@@ -6,6 +6,7 @@ from functools import partial
 
 import typer
 
+from drainer import login_message
 from drainer.addresses import dealt
 from drainer.cli import manifest_output, output
 from drainer.cli.wiring import (
@@ -83,6 +84,8 @@ def run(
         hooks.of_manifest(BEFORE_RESUME, manifest)
         result = bring_back(settings, record, deadline, options, hooks.of_container)
         hooks.of_manifest(AFTER_RESUME, result)
+        if at_boot or login_message.exists():
+            login_message.show(result)
     manifest_output.show_outcome(result, as_json=as_json)
     raise typer.Exit(_code(result, deadline))
 

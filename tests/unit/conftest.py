@@ -25,6 +25,8 @@ def etc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     root = tmp_path / "etc"
     monkeypatch.setattr("drainer.config.files.ROOTS", (root,))
     monkeypatch.setattr("drainer.hooks.DIRECTORY", root / "hooks.d")
+    monkeypatch.setattr("drainer.store.request_file.PATH", tmp_path / "run" / "request.json")
+    monkeypatch.setattr("drainer.login_message.PATH", tmp_path / "motd.d" / "drainer")
     return root
 
 

@@ -25,7 +25,7 @@ class Power(NamedTuple):
 
 
 @pytest.fixture
-def systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Power:
+def systemd(monkeypatch: pytest.MonkeyPatch) -> Power:
     """Stand for a systemd with drainer's units enabled."""
     found = Power([], [Result(0)])
 
@@ -34,7 +34,6 @@ def systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Power:
         return found.answer[0]
 
     monkeypatch.setattr("drainer.cli.rebooting.run_program", run)
-    monkeypatch.setattr(request_file, "PATH", tmp_path / "run" / "request.json")
     monkeypatch.setattr(power, "who", lambda: "ada")
     enable(monkeypatch, enabled=True)
     return found

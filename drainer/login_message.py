@@ -1,0 +1,31 @@
+"""What whoever logs in next is told of a resume (pam_motd(8)): only counts, no names."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from drainer.files import replace_file
+from drainer.manifest import Manifest
+
+PATH = Path("/run/motd.d/drainer")
+"""Gone with the next boot, as is what it tells."""
+
+
+def message(manifest: Manifest) -> str:
+    """Sum a resume up in one line."""
+    counts = ", ".join(f"{count} {state}" for state, count in manifest.counts.items())
+    if manifest.pending:
+        return f"drainer: containers still wait to be brought back ({counts}): `drainer status`"
+    return f"drainer: carried over the last reboot: {counts or 'nothing'}. `drainer report`"
+
+
+def exists(path: Path | None = None) -> bool:
+    """Tell whether there is a message that a later resume has to put right."""
+    return (path or PATH).exists()
+
+
+def show(manifest: Manifest, path: Path | None = None) -> None:
+    """Have the next login told. Never raises."""
+    path = path or PATH
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o755, exist_ok=True)
+        replace_file(path, f"{message(manifest)}\n".encode("ascii"))
