@@ -12,6 +12,9 @@ from drainer.units import DRAIN_UNIT, UNITS, is_ours, render
 UNIT_DIRECTORY = Path("/usr/local/lib/systemd/system")
 """Local software's place. /etc/systemd/system is the administrator's, and wins over it."""
 
+PACKAGED = Path("/usr/lib/systemd/system")
+"""Where a package puts the units: they are there as long as it is."""
+
 _SECONDS = 60.0
 
 
@@ -69,6 +72,19 @@ class _Systemctl:
             )
 
 
+def place(program: Path, own: Path = UNIT_DIRECTORY, packaged: Path = PACKAGED) -> Path:
+    """Return where the units for `program` are to be: where a package has put them, else `own`.
+
+    Units in `own` would come before those of a package. Never raises.
+    """
+    try:
+        complete = all(_read(packaged / unit) == render(unit, program) for unit in UNITS)
+        in_the_way = any((own / unit).exists() for unit in UNITS)
+    except OSError:
+        return own
+    return packaged if complete and not in_the_way else own
+
+
 def plan_install(program: Path, unit_directory: Path = UNIT_DIRECTORY) -> tuple[Action, ...]:
     """Say which unit files an installation would write. Changes nothing.
 
@@ -123,12 +139,13 @@ def install(
 
 def uninstall(
     unit_directory: Path = UNIT_DIRECTORY,
+    packaged: Path = PACKAGED,
     *,
     pending: bool = False,
     force: bool = False,
     runner: Runner = run,
 ) -> Outcome:
-    """Stop, disable and remove the units that drainer wrote.
+    """Stop, disable and remove the units that drainer wrote; those of a package stay as files.
 
     `pending` tells that a manifest waits for its resume; then, without `force`, this is refused.
     Stopping the drain unit runs its ExecStop=, which does nothing while the host is not going
@@ -149,12 +166,14 @@ def uninstall(
             present.append(path)
     systemctl = _Systemctl(runner)
     actions = []
-    for path in present:
+    names = {path.name for path in present} | {u for u in UNITS if (packaged / u).exists()}
+    for unit in (unit for unit in UNITS if unit in names):
         for verb, question in (("stop", "is-active"), ("disable", "is-enabled")):
-            changed = systemctl.holds(question, path.name)
+            changed = systemctl.holds(question, unit)
             if changed:
-                systemctl.do(verb, path.name)
-            actions.append(Action(verb, path.name, changed))
+                systemctl.do(verb, unit)
+            actions.append(Action(verb, unit, changed))
+    for path in present:
         path.unlink()
         actions.append(Action("remove", str(path), changed=True))
     if present:

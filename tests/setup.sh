@@ -13,6 +13,7 @@ setup_packages() {
     command -v gpg >/dev/null || missing+=(gpg)
     command -v ssh >/dev/null || missing+=(openssh-client)
     command -v mke2fs >/dev/null || missing+=(e2fsprogs)
+    command -v rpmbuild >/dev/null || missing+=(rpm)
     command -v git >/dev/null || missing+=(git)
     [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
     [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)

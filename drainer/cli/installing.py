@@ -4,7 +4,7 @@ from drainer.cli import output
 from drainer.cli.wiring import Settings, require_root
 from drainer.daemon_json import enable_experimental
 from drainer.errors import ConfigInvalidError
-from drainer.install import Outcome, install, uninstall
+from drainer.install import Outcome, install, place, uninstall
 from drainer.program import check_program, own_program
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile
@@ -16,7 +16,7 @@ def put_in_place(*, enable: bool, experimental: bool, as_json: bool) -> None:
     program = own_program()
     check_program(program)
     try:
-        units = install(program, enable=enable)
+        units = install(program, place(program), enable=enable)
         docker = enable_experimental() if experimental else Outcome()
     except OSError as error:
         raise _not_written(error) from error

@@ -5,8 +5,8 @@ import pytest
 
 from drainer.errors import ConfigInvalidError, HostIncapableError
 from drainer.host.run import Result
-from drainer.install import Action, install, plan_install, uninstall
-from drainer.units import DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours
+from drainer.install import Action, install, place, plan_install, uninstall
+from drainer.units import DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours, render
 
 PROGRAM = Path("/opt/drainer/bin/drainer")
 
@@ -149,3 +149,42 @@ def test_uninstalling_waits_for_a_pending_resume(units: Path, systemctl: Systemc
     assert len(list(units.iterdir())) == len(UNITS)
     uninstall(units, pending=True, force=True, runner=systemctl)
     assert list(units.iterdir()) == []
+
+
+def package(directory: Path, program: Path = PROGRAM) -> Path:
+    directory.mkdir(parents=True)
+    for unit in UNITS:
+        (directory / unit).write_text(render(unit, program))
+    return directory
+
+
+def test_the_units_of_a_package_are_taken_as_they_are(
+    units: Path, systemctl: Systemctl, tmp_path: Path
+) -> None:
+    packaged = package(tmp_path / "packaged")
+    assert place(PROGRAM, units, packaged) == packaged
+    outcome = install(PROGRAM, packaged, enable=True, runner=systemctl)
+    assert [a.what for a in outcome.actions if a.changed] == ["enable", "enable", "start"]
+    assert not units.exists()
+
+
+def test_units_of_another_program_are_not_taken(units: Path, tmp_path: Path) -> None:
+    packaged = package(tmp_path / "packaged", Path("/opt/other"))
+    assert place(PROGRAM, units, packaged) == units
+    assert place(PROGRAM, units, tmp_path / "none") == units
+
+
+def test_what_comes_before_a_package_is_kept_up(
+    units: Path, systemctl: Systemctl, tmp_path: Path
+) -> None:
+    install(Path("/opt/old/drainer"), units, runner=systemctl)
+    assert place(PROGRAM, units, package(tmp_path / "packaged")) == units
+
+
+def test_the_files_of_a_package_stay(units: Path, systemctl: Systemctl, tmp_path: Path) -> None:
+    packaged = package(tmp_path / "packaged")
+    install(PROGRAM, packaged, enable=True, runner=systemctl)
+    outcome = uninstall(units, packaged, runner=systemctl)
+    assert [a.what for a in outcome.actions] == ["stop", "disable"] * 2
+    assert not systemctl.enabled | systemctl.active
+    assert {path.name for path in packaged.iterdir()} == set(UNITS)
