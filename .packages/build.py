@@ -22,7 +22,7 @@ import manual  # noqa: E402
 
 from drainer import __version__  # noqa: E402
 from drainer.config.settings import sample  # noqa: E402
-from drainer.units import UNITS, render  # noqa: E402
+from drainer.units import CATALOG, UNITS, render, template  # noqa: E402
 
 PROGRAM = Path("/usr/bin/drainer")
 LIBRARY = Path("usr/lib/drainer")
@@ -89,6 +89,7 @@ def _files(tree: Path) -> None:
     _put(tree / PROGRAM.relative_to("/"), LAUNCHER, 0o755)
     for unit in UNITS:
         _put(tree / "usr/lib/systemd/system" / unit, render(unit, PROGRAM))
+    _put(tree / "usr/lib/systemd/catalog" / CATALOG, template(CATALOG))
     _put(tree / "usr/share/bash-completion/completions/drainer", completion.bash())
     _put(tree / "usr/share/zsh/vendor-completions/_drainer", completion.zsh())
     _put(tree / "usr/share/fish/vendor_completions.d/drainer.fish", completion.fish())

@@ -7,7 +7,7 @@ from drainer.errors import ConfigInvalidError, HostIncapableError
 from drainer.files import flush_directory, replace_file
 from drainer.host.run import Runner, run
 from drainer.text import printable
-from drainer.units import DRAIN_UNIT, UNITS, is_ours, render
+from drainer.units import CATALOG, DRAIN_UNIT, UNITS, is_ours, render, template
 
 UNIT_DIRECTORY = Path("/usr/local/lib/systemd/system")
 """Local software's place. /etc/systemd/system is the administrator's, and wins over it."""
@@ -15,6 +15,10 @@ UNIT_DIRECTORY = Path("/usr/local/lib/systemd/system")
 PACKAGED = Path("/usr/lib/systemd/system")
 """Where a package puts the units: they are there as long as it is."""
 
+CATALOGS = Path("/usr/local/lib/systemd/catalog")
+"""Where the journal looks for local software's explanations (systemd catalog.c)."""
+
+_UPDATE_CATALOG = ("journalctl", "--update-catalog")
 _SECONDS = 60.0
 
 
@@ -135,6 +139,28 @@ def install(
         systemctl.do("start", DRAIN_UNIT)
     actions.append(Action("start", DRAIN_UNIT, changed))
     return Outcome(tuple(actions))
+
+
+def explain(directory: Path = CATALOGS, runner: Runner = run) -> Action:
+    """Have `journalctl -x` explain what drainer writes to the journal. Raises `OSError`."""
+    path = directory / CATALOG
+    wanted = template(CATALOG)
+    changed = _read(path) != wanted
+    if changed:
+        directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+        replace_file(path, wanted.encode())
+        runner(_UPDATE_CATALOG, _SECONDS)
+    return Action("write", str(path), changed)
+
+
+def explain_no_more(directory: Path = CATALOGS, runner: Runner = run) -> tuple[Action, ...]:
+    """Undo that. Raises `OSError`."""
+    path = directory / CATALOG
+    if _read(path) is None:
+        return ()
+    path.unlink()
+    runner(_UPDATE_CATALOG, _SECONDS)
+    return (Action("remove", str(path), changed=True),)
 
 
 def uninstall(

@@ -9,12 +9,15 @@ DRAIN_UNIT = "drainer-drain.service"
 RESUME_UNIT = "drainer-resume.service"
 UNITS = (DRAIN_UNIT, RESUME_UNIT)
 
+CATALOG = "drainer.catalog"
+"""Explains what drainer writes to the journal."""
+
 _PLACEHOLDER = "@DRAINER@"
 _MARK = "# Installed by drainer; of the rest the SHA-256 is "
 
 
 def template(unit: str) -> str:
-    """Return a unit's template, from the installed package or from a checkout."""
+    """Return a unit's template, or the catalog, from the installed package or from a checkout."""
     packaged: Traversable = files("drainer") / "systemd" / unit
     checkout = Path(__file__).resolve().parent.parent / "systemd" / unit
     return (packaged if packaged.is_file() else checkout).read_text(encoding="utf-8")

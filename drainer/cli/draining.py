@@ -21,6 +21,7 @@ from drainer.drain import DrainOptions, drain, outcome_counts, settle
 from drainer.errors import ExitCode
 from drainer.hooks import AFTER_DRAIN
 from drainer.host import power
+from drainer.journal import Event
 from drainer.manifest import Entry, Manifest
 from drainer.model import Plan
 from drainer.progress import Progress
@@ -136,7 +137,8 @@ def carry_out(
 
 def _code(manifest: Manifest, deadline: Deadline) -> ExitCode:
     eligible, carried = outcome_counts(manifest)
-    output.say(f"drained: {manifest_output.summary(manifest)}")
+    words = manifest_output.summary(manifest)
+    output.say(f"drained: {words}", Event.DRAIN_ENDED, DRAINER_DRAIN=manifest.drain_id)
     if carried == eligible:
         return ExitCode.OK
     if deadline.interrupted:

@@ -1,10 +1,20 @@
 """What `drainer install` and `drainer uninstall` do."""
 
+from dataclasses import replace
+
 from drainer.cli import output
 from drainer.cli.wiring import Settings, require_root
 from drainer.daemon_json import enable_experimental
 from drainer.errors import ConfigInvalidError
-from drainer.install import Outcome, install, place, uninstall
+from drainer.install import (
+    PACKAGED,
+    Outcome,
+    explain,
+    explain_no_more,
+    install,
+    place,
+    uninstall,
+)
 from drainer.program import check_program, own_program
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile
@@ -16,11 +26,17 @@ def put_in_place(*, enable: bool, experimental: bool, as_json: bool) -> None:
     program = own_program()
     check_program(program)
     try:
-        units = install(program, place(program), enable=enable)
+        directory = place(program)
+        units = install(program, directory, enable=enable)
+        # A package brings its own catalog.
+        catalog = () if directory == PACKAGED else (explain(),)
         docker = enable_experimental() if experimental else Outcome()
     except OSError as error:
         raise _not_written(error) from error
-    _show(Outcome(units.actions + docker.actions, docker.advice + units.advice), as_json=as_json)
+    _show(
+        Outcome(units.actions + catalog + docker.actions, docker.advice + units.advice),
+        as_json=as_json,
+    )
 
 
 def take_away(settings: Settings, *, force: bool, as_json: bool) -> None:
@@ -32,6 +48,7 @@ def take_away(settings: Settings, *, force: bool, as_json: bool) -> None:
         pending = not force and file.exists and file.read().pending
         try:
             outcome = uninstall(pending=pending, force=force)
+            outcome = replace(outcome, actions=outcome.actions + explain_no_more())
         except OSError as error:
             raise _not_written(error) from error
     _show(outcome, as_json=as_json)

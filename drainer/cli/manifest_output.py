@@ -6,17 +6,34 @@ from dataclasses import asdict
 from typing import Any
 
 from drainer.cli import output
+from drainer.journal import Event
 from drainer.lacking import Lack
-from drainer.manifest import Entry, Manifest
+from drainer.manifest import Entry, Manifest, State
 from drainer.sentences import outcome, wish
 from drainer.status import StatusRow
 from drainer.text import printable, size
+
+_EVENTS = {
+    State.STOPPED: Event.DRAINED,
+    State.RESTORED: Event.RESTORED,
+    State.STARTED_COLD: Event.STARTED_COLD,
+    State.LEFT: Event.LEFT,
+    State.GONE: Event.GONE,
+}
 
 
 def progress(entry: Entry) -> None:
     """Print a line for a change of one container's state."""
     detail = f": {entry.detail}" if entry.detail else ""
-    output.say(f"{printable(entry.name)}: {entry.state}{detail}")
+    output.say(
+        f"{printable(entry.name)}: {entry.state}{detail}",
+        _EVENTS.get(entry.state),
+        DRAINER_CONTAINER=entry.name,
+        DRAINER_CONTAINER_ID=entry.id,
+        DRAINER_STATE=entry.state,
+        DRAINER_ROUTE=entry.route,
+        DRAINER_DETAIL=entry.detail,
+    )
 
 
 def say_lacking(manifest: Manifest, lacking: Mapping[str, Lack]) -> None:
@@ -26,7 +43,7 @@ def say_lacking(manifest: Manifest, lacking: Mapping[str, Lack]) -> None:
         if lack := lacking.get(entry.id):
             names[lack.why].append(printable(entry.name))
     for why, waiting in names.items():
-        output.say(f"cannot be started now: {', '.join(waiting)}: {why}")
+        output.say(f"cannot be started now: {', '.join(waiting)}: {why}", Event.CANNOT_START)
     if names:
         output.say("they keep their checkpoints: afterwards, `drainer resume` restores them")
 

@@ -8,8 +8,10 @@ from contextlib import suppress
 from io import TextIOWrapper
 from shutil import get_terminal_size
 
+from drainer import journal
 from drainer.cli.table import table
 from drainer.errors import ExitCode
+from drainer.journal import Event
 from drainer.text import printable
 
 FORMAT_VERSION = "1.0"
@@ -36,18 +38,24 @@ def show_error(message: str, hint: str, code: ExitCode, *, as_json: bool) -> Non
     if as_json:
         show_json(error={"code": int(code), "message": message, "hint": hint})
         return
-    say(f"error: {message}")
+    say(f"error: {message}", Event.FAILED)
     if hint:
         say(f"hint: {hint}")
 
 
-def say(words: str) -> None:
-    """Print one line on stderr, of words that may be untrusted; that nobody reads it stops no work.
+def say(words: str, event: Event | None = None, **fields: str) -> None:
+    """Tell one line to whoever watches; words may be untrusted; that nobody reads it stops no work.
 
-    What is told is one line of the journal and of the console, whatever a container is called.
+    It goes to stderr, or where that is the journal, to the journal with `fields`, and to the
+    console that the unit names. It is one line whatever a container is called.
     """
+    shown = f"drainer: {printable(words, LINE)}"
+    known = {name: printable(value, LINE) for name, value in fields.items()}
+    journal.show_on_console(shown)
+    if journal.is_ours() and journal.send(printable(words, LINE), event, known):
+        return
     with suppress(OSError):
-        print(f"drainer: {printable(words, LINE)}", file=sys.stderr, flush=True)  # noqa: T201
+        print(shown, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def escape_what_cannot_be_shown() -> None:

@@ -27,6 +27,7 @@ from drainer.engine.patience import wait_for_engine
 from drainer.errors import ExitCode, StorageError
 from drainer.history import Retention
 from drainer.hooks import AFTER_RESUME, BEFORE_RESUME
+from drainer.journal import Event
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import Route
 from drainer.placeholders import AddressKeeper
@@ -170,7 +171,8 @@ def _addresses(
 
 
 def _code(manifest: Manifest, deadline: Deadline) -> ExitCode:
-    output.say(f"resumed: {manifest_output.summary(manifest)}")
+    words = manifest_output.summary(manifest)
+    output.say(f"resumed: {words}", Event.RESUME_ENDED, DRAINER_DRAIN=manifest.drain_id)
     carried = [e for e in manifest.entries if e.size]
     restored = sum(e.state is State.RESTORED for e in carried)
     if restored == len(carried) and not manifest.pending:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -33,6 +34,7 @@ from drainer.host import containerd
 from drainer.host.base import Host
 from drainer.host.linux import LinuxHost
 from drainer.host.procfs import Proc
+from drainer.journal import Event
 from drainer.model import ROUTES, EngineFacts, HostFacts, Route
 from drainer.placeholders import AddressKeeper
 from drainer.runtime.base import Runtime
@@ -87,7 +89,9 @@ class Settings:
 
     def hooks(self, deadline: Deadline) -> Hooks:
         """Find the operator's own programs."""
-        return Hooks(output.say, deadline, self.loaded.config.hooks.timeout)
+        return Hooks(
+            partial(output.say, event=Event.HOOK_FAILED), deadline, self.loaded.config.hooks.timeout
+        )
 
     def state(self) -> StateDirectory:
         """Open the state directory, making it if need be."""

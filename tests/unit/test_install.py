@@ -5,8 +5,16 @@ import pytest
 
 from drainer.errors import ConfigInvalidError, HostIncapableError
 from drainer.host.run import Result
-from drainer.install import Action, install, place, plan_install, uninstall
-from drainer.units import DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours, render
+from drainer.install import (
+    Action,
+    explain,
+    explain_no_more,
+    install,
+    place,
+    plan_install,
+    uninstall,
+)
+from drainer.units import CATALOG, DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours, render, template
 
 PROGRAM = Path("/opt/drainer/bin/drainer")
 
@@ -17,13 +25,17 @@ class Systemctl:
     def __init__(self) -> None:
         self.enabled: set[str] = set()
         self.active: set[str] = set()
-        self.reloads = 0
+        self.reloads = self.catalogs = 0
         self.stale = False
         self.refuses = ""
 
     def __call__(self, arguments: Sequence[str], timeout: float) -> Result:
         assert timeout > 0
         program, verb, *rest = arguments
+        if program == "journalctl":
+            assert (verb, rest) == ("--update-catalog", [])
+            self.catalogs += 1
+            return Result(0)
         assert program == "systemctl"
         if verb == self.refuses:
             return Result(1, "", "some words\nFailed: \x1b[31mno\n")
@@ -188,3 +200,14 @@ def test_the_files_of_a_package_stay(units: Path, systemctl: Systemctl, tmp_path
     assert [a.what for a in outcome.actions] == ["stop", "disable"] * 2
     assert not systemctl.enabled | systemctl.active
     assert {path.name for path in packaged.iterdir()} == set(UNITS)
+
+
+def test_the_catalog_is_written_once_and_removed(systemctl: Systemctl, tmp_path: Path) -> None:
+    directory = tmp_path / "lib" / "catalog"
+    assert explain(directory, systemctl).changed
+    assert not explain(directory, systemctl).changed
+    assert (directory / CATALOG).read_text() == template(CATALOG)
+    assert [a.what for a in explain_no_more(directory, systemctl)] == ["remove"]
+    assert explain_no_more(directory, systemctl) == ()
+    assert systemctl.catalogs == 2
+    assert list(directory.iterdir()) == []
