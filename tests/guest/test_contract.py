@@ -6,7 +6,7 @@ import pytest
 
 from tests.guest.conftest import HostFactory
 
-pytestmark = [pytest.mark.suites("trixie"), pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.suites(long=("trixie",)), pytest.mark.timeout(1800)]
 
 TESTS = Path(__file__).parents[1] / "contract"
 

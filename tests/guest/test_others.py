@@ -10,7 +10,7 @@ from tests.guest.suites import route, set_up
 from tests.lab.host import Host
 from tests.lab.workloads import number_log, numbers, policies, redis, running, start_all
 
-pytestmark = pytest.mark.suites("bookworm", long=("trixie",))
+pytestmark = pytest.mark.suites(long=("bookworm", "trixie"))
 
 CARRIED = (
     redis("redis", "--restart always"),

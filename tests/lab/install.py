@@ -1,14 +1,18 @@
-"""drainer on a host, by the words of the README, once for each state of the checkout."""
+"""drainer on a host, by the words of the README, once for each state of the checkout.
+
+`python -m tests.lab.install forky` makes such a host beforehand.
+"""
 
 import hashlib
 import io
 import os
 import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from pathlib import Path
 
-from tests.lab import cache
+from tests.lab import build, cache
 from tests.lab.errors import LabError
 from tests.lab.host import MEMORY, Host, Image, start
 from tests.lab.say import step
@@ -93,3 +97,13 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     entry.mtime = 0
     entry.mode = 0o755 if entry.mode & 0o100 else 0o644
     return entry
+
+
+def main() -> None:
+    """Make the images of the suites that are named, with this checkout on them."""
+    for suite in sys.argv[1:]:
+        with_drainer(build.image(suite), Path(__file__).parents[2])
+
+
+if __name__ == "__main__":
+    main()
