@@ -227,7 +227,7 @@ def doctor_command(
     """Show what this host can do and why not; touches nothing without --live."""
     from drainer.cli import doctoring
 
-    doctoring.run(_settings(context, route), budget, live=live, as_json=as_json)
+    doctoring.run(_settings(context, route, lenient=True), budget, live=live, as_json=as_json)
 
 
 @app.command("install")

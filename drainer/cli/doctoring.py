@@ -22,6 +22,7 @@ from drainer.deadline import Deadline
 from drainer.doctor import rootfs
 from drainer.doctor.checks import Diagnosis, diagnose
 from drainer.doctor.examine import take_facts
+from drainer.doctor.facts import Facts
 from drainer.doctor.record import remember
 from drainer.doctor.trial import Acts, Trial, clean_up, try_route
 from drainer.drain import LEAST_SECONDS, DrainOptions
@@ -44,7 +45,8 @@ def run(settings: Settings, budget: float, *, live: bool, as_json: bool) -> None
     diagnosis = diagnose(facts, settings.routes)
     if not live or not diagnosis.can_carry or facts.engine is None:
         doctor_output.show(diagnosis, None, (), as_json=as_json)
-        raise typer.Exit(ExitCode.OK if diagnosis.can_carry else ExitCode.HOST_INCAPABLE)
+        code = ExitCode.OK if diagnosis.can_carry else ExitCode.HOST_INCAPABLE
+        raise typer.Exit(code or _mistaken(facts))
     deadline = Deadline(budget)
     state = settings.state()
     with lock(state, "doctor"), interruptible(deadline, "doctor --live"):
@@ -52,7 +54,13 @@ def run(settings: Settings, budget: float, *, live: bool, as_json: bool) -> None
         if not deadline.interrupted:
             remember(state, trials, diagnosis.facts.host, facts.engine)
     doctor_output.show(diagnosis, trials, left_behind, as_json=as_json)
-    raise typer.Exit(_code(trials, deadline))
+    raise typer.Exit(_code(trials, deadline) or _mistaken(facts))
+
+
+def _mistaken(facts: Facts) -> ExitCode:
+    """Return the exit code of a host that could, if its settings could be used."""
+    problems = facts.surroundings.configuration.problems
+    return ExitCode.CONFIG_INVALID if problems else ExitCode.OK
 
 
 def _code(trials: tuple[Trial, ...], deadline: Deadline) -> ExitCode:

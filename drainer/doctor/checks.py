@@ -23,6 +23,7 @@ CHECKS: tuple[Callable[[Context], Check], ...] = (
     software.swarm,
     places.copies,
     places.state,
+    places.configuration,
     places.units,
     places.last_drain,
 )

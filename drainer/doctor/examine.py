@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
-from drainer.doctor.facts import Facts, LastDrain, Pending, Space, Surroundings
+from drainer.config.load import ConfigMistakesError, load
+from drainer.doctor.facts import Configuration, Facts, LastDrain, Pending, Space, Surroundings
 from drainer.engine.base import Engine
-from drainer.errors import DrainerError
+from drainer.errors import ConfigInvalidError, DrainerError
 from drainer.host import containerd
 from drainer.host.base import Host
 from drainer.host.disks import examined, free_bytes
@@ -50,6 +51,7 @@ def look_around(
         state=_space(view, os.getpid(), present, str(present)),
         last_drain=_last_drain(state),
         units=unit_states(units, runner),
+        configuration=_configuration(),
         left_over=stand_in.left(containerd.search_path(view), orders),
     )
 
@@ -60,6 +62,15 @@ def _space(proc: Proc, pid: int, path: Path, shown: str) -> Space:
     except OSError:
         return Space(shown)
     return Space(shown, kind, free_bytes(system, kind))
+
+
+def _configuration() -> Configuration:
+    try:
+        return Configuration(load().files)
+    except ConfigMistakesError as error:
+        return Configuration(problems=tuple(map(str, error.problems)))
+    except ConfigInvalidError as error:
+        return Configuration(problems=(printable(error.message),))
 
 
 def _last_drain(state: Path) -> LastDrain:

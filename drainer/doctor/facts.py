@@ -49,6 +49,14 @@ class LastDrain:
 
 
 @dataclass(frozen=True, slots=True)
+class Configuration:
+    """The files of settings, and what is wrong in them."""
+
+    files: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What is around drainer on this host."""
 
@@ -60,6 +68,7 @@ class Surroundings:
     """The state directory, or the nearest directory above it that is there."""
     last_drain: LastDrain = LastDrain()
     units: tuple[UnitState, ...] = ()
+    configuration: Configuration = Configuration()
     left_over: tuple[str, ...] = ()
     """Paths of stand-ins for runc and of orders that are in place now."""
 

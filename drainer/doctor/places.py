@@ -106,6 +106,23 @@ def units(context: Context) -> Check:
     return Check("units", CheckVerdict.OK, "installed and enabled", meaning)
 
 
+def configuration(context: Context) -> Check:
+    """Tell whether the settings can be used."""
+    found = context.facts.surroundings.configuration
+    if found.problems:
+        more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
+        return Check(
+            "configuration",
+            CheckVerdict.PROBLEM,
+            f"{found.problems[0]}{more}",
+            "A drain does nothing while the settings have a mistake: it could carry something "
+            "that is to be left out.",
+            "Run `drainer config validate` and put right what it names.",
+        )
+    files = ", ".join(found.files) or "none; the defaults hold"
+    return Check("configuration", CheckVerdict.OK, files, "The settings can be used.")
+
+
 def last_drain(context: Context) -> Check:
     """Tell whether containers wait to be brought back."""
     last = context.facts.surroundings.last_drain

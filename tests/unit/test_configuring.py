@@ -69,7 +69,7 @@ def test_settings_of_a_drain_and_a_resume_are_used(drainer: Drainer, config: Pat
     assert entry_of(drainer.world.file.read(), "web").state is State.LEFT
 
 
-@pytest.mark.parametrize("verb", ["plan", "drain", "doctor"])
+@pytest.mark.parametrize("verb", ["plan", "drain"])
 def test_nothing_is_drained_by_a_configuration_with_mistakes(
     drainer: Drainer, config: Path, verb: str
 ) -> None:
@@ -144,3 +144,17 @@ def test_generate_prints_what_validate_takes(drainer: Drainer, config: Path) -> 
 def test_the_schema_is_json(drainer: Drainer) -> None:
     assert drainer("config", "schema") == ExitCode.OK
     assert json.loads(drainer.out)["properties"].keys() >= {"route", "mode", "drain", "containers"}
+
+
+def test_doctor_names_a_mistake_and_goes_on(drainer: Drainer, config: Path) -> None:
+    drainer.world.add("web")
+    config.write_text("drain:\n  paralel: 2\nmode: both\n")
+    assert drainer("doctor", "--json") == ExitCode.CONFIG_INVALID
+    (check,) = [c for c in drainer.json["checks"] if c["id"] == "configuration"]
+    assert check["verdict"] == "problem"
+    assert f"{config}:2: drain.paralel: not a known key" in check["found"]
+    assert check["found"].endswith("(and 1 more)")
+    config.write_text("mode: opt-in\n")
+    assert drainer("doctor", "--json") == ExitCode.OK
+    (check,) = [c for c in drainer.json["checks"] if c["id"] == "configuration"]
+    assert (check["verdict"], check["found"]) == ("ok", str(config))

@@ -4,7 +4,7 @@ import pytest
 
 from drainer.doctor.check import Context
 from drainer.doctor.checks import CHECKS, diagnose
-from drainer.doctor.facts import Facts, LastDrain, Pending, Space
+from drainer.doctor.facts import Configuration, Facts, LastDrain, Pending, Space
 from drainer.install import UnitState
 from drainer.model import ROUTES, Route
 from drainer.rules import REFUSALS
@@ -76,6 +76,8 @@ CASES: tuple[tuple[Facts, dict[str, str]], ...] = (
     (around(units=(replace(UP, name=RESUME_UNIT, active=False),)), {}),
     (around(units=(replace(UP, changed=True),)), {"units": "note"}),
     (around(last_drain=LastDrain(Pending.WAITING, "x", 2)), {"last_drain": "note"}),
+    (around(configuration=Configuration(("/etc/drainer/config.yaml",))), {}),
+    (around(configuration=Configuration(problems=("x",))), {"configuration": "problem"}),
     (around(last_drain=LastDrain(Pending.FINISHED, "x")), {}),
     (
         around(last_drain=LastDrain(Pending.UNREADABLE, problem="line 3")),
