@@ -437,3 +437,22 @@ def test_the_json_of_the_installer_has_the_documented_fields(
 def test_refusals_have_the_heading_that_is_linked_to() -> None:
     text = section(read("docs/skip-reasons.md"), "Refusals: nothing can be carried on this host")
     assert [rule.id for rule in REFUSALS if f'id="{rule.id}"' not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_every_label_on_a_page_is_known(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert set(re.findall(r"\b(drainer\.[a-z-]+)=", text)) <= set(LABELS)
+
+
+def test_the_examples_of_settings_are_valid(etc: Path) -> None:
+    etc.mkdir()
+    examples = 0
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+            if re.search(r"^(containers|drain|resume):", block, re.MULTILINE):
+                (etc / "config.yaml").write_text(block)
+                assert load().files
+                examples += 1
+    assert examples >= 2

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from drainer.deadline import Deadline
+from drainer.engine.fake import FACTS as ENGINE
 from drainer.errors import ExitCode
 from drainer.hooks import AFTER_DRAIN, AFTER_RESUME, BEFORE_DRAIN, BEFORE_RESUME, OF_STATES, Hooks
-from drainer.manifest import Entry, State
+from drainer.host.fake import FACTS as HOST
+from drainer.manifest import Entry, Manifest, State
 from drainer.model import RestartPolicy
 from tests.unit.command import Drainer
 
@@ -181,3 +183,20 @@ def test_the_page_has_every_event() -> None:
     of_runs = {BEFORE_DRAIN, AFTER_DRAIN, BEFORE_RESUME, AFTER_RESUME}
     assert set(events) == of_runs | set(OF_STATES.values())
     assert len(events) == len(set(events))
+
+
+def test_the_example_for_prometheus_writes_a_whole_file(directory: Path, tmp_path: Path) -> None:
+    text = (PAGE.parent / "howto.md").read_text()
+    (example,) = re.findall(r"^```sh\n(#!.*?)^```", text, re.MULTILINE | re.DOTALL)
+    target = tmp_path / "drainer.prom"
+    program(directory / "90-metrics", re.sub(r"(?m)^file=.*$", f"file={target}", example))
+    path = tmp_path / "bin"
+    path.mkdir()
+    program(path / "drainer", '#!/bin/sh\necho "$@"\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{path}:{os.environ['PATH']}")
+        hooks = Hooks(pytest.fail, Deadline(None))
+        hooks.of_container(entry())
+        assert not target.exists()
+        hooks.of_manifest(AFTER_RESUME, Manifest("x", "", "manual", HOST, ENGINE, ()))
+    assert target.read_text() == "report --format metrics\n"
