@@ -1,10 +1,18 @@
 """Which of CRIU's options a container needs, where they can be given to it alone."""
 
+from drainer.config.choices import Tcp
 from drainer.model import Subject
+from drainer.versions import version_of
 
 TCP_CLOSE = "tcp-close"
 """Connections are not saved, and are closed at the restore, which needs the option too."""
 ABOUT_TCP = (TCP_CLOSE, "tcp-established")
+SKIP_IN_FLIGHT = "skip-in-flight"
+"""Connections that a server has not accepted yet, of which a paused one collects many, are dropped;
+else CRIU refuses (criu/sk-inet.c: `In-flight connection`)."""
+RUNC_SKIP_IN_FLIGHT = "tcp-skip-in-flight"
+"""The same by runc, which from that version on sets it to false unless it is told."""
+RUNC_SETS_IT = (1, 3, 0)
 GHOST_LIMIT = "ghost-limit 1G"
 """Above this size CRIU does not save a deleted file that is still open."""
 
@@ -13,11 +21,15 @@ def criu_options(subject: Subject) -> tuple[str, ...]:
     """Return the lines for CRIU's configuration file on the runtime route."""
     facts = subject.processes
     set_for_all = set(ABOUT_TCP).intersection(subject.host.criu_options)
+    runc = version_of(subject.engine.runc)
+    skip = RUNC_SKIP_IN_FLIGHT if runc >= RUNC_SETS_IT else SKIP_IN_FLIGHT
     return tuple(
         line
         for line, needed in (
             ("file-locks", facts.file_locks > 0),
-            (TCP_CLOSE, facts.tcp_established > 0 and not set_for_all),
+            (skip, True),
+            # Whether it has any is not known before it is frozen.
+            (TCP_CLOSE, subject.wish.tcp is Tcp.CLOSE and not set_for_all),
             (GHOST_LIMIT, bool(facts.deleted_files)),
         )
         if needed

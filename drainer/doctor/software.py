@@ -5,7 +5,8 @@ from drainer.host.criu import FEATURES
 from drainer.model import EngineFacts
 from drainer.rules import host as rules
 from drainer.rules.processes import seccomp_unsupported
-from drainer.rules.versions import criu_floor, is_mended, version_text
+from drainer.rules.versions import criu_floor, is_mended
+from drainer.versions import version_text
 
 DOCKER = "docker"
 """Id of the check whether Docker answers; stands in for a refusal where it does not."""

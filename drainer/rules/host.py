@@ -2,7 +2,8 @@
 
 from drainer.model import EngineFacts, HostFacts, Route
 from drainer.rules.rule import HostRule, refusal, shown, when
-from drainer.rules.versions import criu_floor, is_mended, version_of, version_text
+from drainer.rules.versions import criu_floor, is_mended
+from drainer.versions import version_of, version_text
 
 _ENGINE = (Route.ENGINE,)
 _RUNTIME = (Route.RUNTIME,)

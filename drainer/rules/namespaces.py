@@ -2,7 +2,7 @@
 
 from drainer.model import Bond, Container, Route, Subject
 from drainer.rules.rule import Rule, listed, shown, skip, when
-from drainer.rules.versions import version_of
+from drainer.versions import version_of
 
 SHARED = "container:"
 """Prefix of a mode that joins another container's namespace."""

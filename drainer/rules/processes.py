@@ -5,7 +5,7 @@ from drainer.criu_options import ABOUT_TCP
 from drainer.labels import LABEL_TCP
 from drainer.model import Route, Subject
 from drainer.rules.rule import Rule, listed, skip, when
-from drainer.rules.versions import version_of
+from drainer.versions import version_of
 
 _KEEPS_NO_NEW_PRIVILEGES = (3, 19, 0)
 

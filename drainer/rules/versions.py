@@ -1,36 +1,14 @@
-"""Version numbers, and which CRIU a kernel needs."""
+"""Which CRIU a kernel needs."""
 
 import re
 
-Version = tuple[int, ...]
-
-# Absurdly long digits would be refused by int().
-_NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,3}")
+from drainer.versions import Version, version_of
 
 _FLOORS: tuple[tuple[Version, Version], ...] = (
     ((7, 1, 0), (4, 2, 1)),
     ((6, 16, 0), (4, 2, 0)),
 )
 _LOWEST_FLOOR: Version = (4, 1, 1)
-
-
-def version_of(text: str) -> Version:
-    """Return the first dotted number in `text` with at least three parts.
-
-    `26.1.5+dfsg1` gives `(26, 1, 5)`, `4.2` gives `(4, 2, 0)`; text without digits gives `()`,
-    which is less than every version.
-    """
-    found = _NUMBERS.search(text)
-    if found is None:
-        return ()
-    parts = tuple(int(part) for part in found[0].split("."))
-    return parts + (0,) * (3 - len(parts))
-
-
-def version_text(version: Version) -> str:
-    """Return a version as it is commonly written."""
-    return ".".join(str(part) for part in version)
-
 
 _DEBIAN_12 = re.compile(r"3\.17\.1-2\+deb12u([0-9]{1,3})\b")
 _DEBIAN_12_MENDED = 2

@@ -17,7 +17,8 @@ from drainer.runtime.abort import abort
 from drainer.runtime.base import Order, Place
 from drainer.text import printable
 
-FLAGS = ("file-locks", "tcp-established", "ext-unix-sk", "link-remap")
+RESTORE_FLAGS = ("file-locks", "tcp-established", "ext-unix-sk", "link-remap")
+FLAGS = (*RESTORE_FLAGS, "tcp-skip-in-flight")
 """Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
 
 DELETE_SECONDS = 30.0
@@ -116,7 +117,7 @@ class Runc:
             "work": str(order.place.work),
             "unused": str(order.place.unused),
             "seconds": order.seconds,
-            "flags": [flag for flag in order.flags if flag in FLAGS],
+            "flags": [flag for flag in order.flags if flag in RESTORE_FLAGS],
             "macs": dict(order.macs),
         }
         try:

@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 
 from drainer.config.choices import DumpFallback, RestoreFallback, Tcp
+from drainer.criu_options import criu_options
 from drainer.errors import EngineError
 from drainer.labels import mistakes, wish
 from drainer.manifest import State
 from drainer.model import Container, Route, Wish
 from tests.unit.command import Drainer
+from tests.unit.rules.cases import Given, on
 from tests.unit.world import World, entry_of
 
 
@@ -71,12 +73,15 @@ def test_connections_are_closed_on_the_runtime_route(world: World) -> None:
     web = world.add("web", "always")
     connect(world, web)
     (planned,) = world.plan().entries
-    assert (planned.route, planned.criu_options) == (Route.RUNTIME, ("tcp-close",))
+    assert (planned.route, planned.criu_options) == (
+        Route.RUNTIME,
+        ("skip-in-flight", "tcp-close"),
+    )
     assert [note.id for note in planned.notes] == ["tcp_connections"]
     world.drain()
     world.reboot()
     assert entry_of(world.resume(), "web").state is State.RESTORED
-    assert world.runtime.orders[0].flags == ("tcp-close",)
+    assert world.runtime.orders[0].flags == planned.criu_options
 
 
 def test_who_would_lose_them_can_be_skipped(world: World) -> None:
@@ -118,3 +123,24 @@ def test_what_becomes_of_a_failed_restore_is_each_owner_s_choice(world: World) -
     resumed = world.resume()
     assert entry_of(resumed, "web").state is State.LEFT
     assert entry_of(resumed, "db").state is State.STARTED_COLD
+
+
+@pytest.mark.parametrize(
+    ("runc", "option"),
+    [
+        ("1.1.5+ds1", "skip-in-flight"),
+        ("1.2.9", "skip-in-flight"),
+        ("1.3.0", "tcp-skip-in-flight"),
+        ("1.3.6+ds1", "tcp-skip-in-flight"),
+        ("", "skip-in-flight"),
+    ],
+)
+def test_connections_that_are_not_accepted_yet_are_dropped(runc: str, option: str) -> None:
+    subject = Given(engine={"runc": runc}).subject()
+    assert option in criu_options(subject)
+
+
+def test_connections_are_closed_only_where_they_may_be() -> None:
+    assert "tcp-close" in criu_options(Given().subject())
+    assert "tcp-close" not in criu_options(Given(wish=Wish(tcp=Tcp.SKIP)).subject())
+    assert "tcp-close" not in criu_options(on(criu_options=("tcp-established",)).subject())

@@ -68,7 +68,12 @@ def test_each_goes_by_the_first_route_with_nothing_against_it() -> None:
     ids = [reason.id for reason in by_runtime.route_reasons]
     assert ids == ["init_process", "file_locks", "ghost_file_large"]
     assert by_runtime.runtime_root == PROCESSES.runtime_root
-    assert by_runtime.criu_options == ("file-locks", "ghost-limit 1G")
+    assert by_runtime.criu_options == (
+        "file-locks",
+        "skip-in-flight",
+        "tcp-close",
+        "ghost-limit 1G",
+    )
 
 
 def test_a_route_that_the_host_refuses_is_not_taken() -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from drainer.rules.versions import Version, criu_floor, version_of, version_text
+from drainer.rules.versions import criu_floor
+from drainer.versions import Version, version_of, version_text
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,10 @@ def test_runc_is_told_to_checkpoint_and_leave_running(machine: Machine) -> None:
 
 
 def test_what_only_flags_can_set_are_flags_and_the_rest_is_in_a_file(machine: Machine) -> None:
-    checkpoint(machine, "file-locks", "tcp-close", "ghost-limit 9", "link-remap")
-    assert machine.calls[0][-3:] == ["--file-locks", "--link-remap", ID]
+    checkpoint(
+        machine, "file-locks", "tcp-close", "ghost-limit 9", "link-remap", "tcp-skip-in-flight"
+    )
+    assert machine.calls[0][-4:] == ["--file-locks", "--link-remap", "--tcp-skip-in-flight", ID]
     environment = machine.environment
     assert environment.pop("CRIU_CONFIG_FILE") == str(machine.place.work / "criu.conf")
     assert environment.items() >= {"PATH": os.environ["PATH"]}.items()
@@ -191,7 +193,12 @@ def test_why_a_restore_failed_is_in_its_log(machine: Machine) -> None:
 
 def order(machine: Machine, container: str = ID) -> Order:
     return Order(
-        container, str(machine.root), machine.place, 5.0, ["file-locks", "b 1"], {"1.2.3.4": "02"}
+        container,
+        str(machine.root),
+        machine.place,
+        5.0,
+        ["file-locks", "tcp-skip-in-flight", "b 1"],
+        {"1.2.3.4": "02"},
     )
 
 
