@@ -8,7 +8,7 @@ from drainer.cli import output
 from drainer.doctor.check import CheckVerdict
 from drainer.doctor.checks import Diagnosis
 from drainer.doctor.trial import Trial
-from drainer.text import printable, size
+from drainer.text import size
 
 
 def show(
@@ -29,7 +29,7 @@ def show(
     output.line()
     output.line("What a reboot could carry:")
     for report in diagnosis.routes:
-        output.line(f"  {report.route}: {report.summary}")
+        output.show_item(report.route, report.summary)
     if trials is not None:
         output.line()
         _show_trials(trials)
@@ -44,7 +44,7 @@ def _show_advice(diagnosis: Diagnosis) -> None:
             output.line()
             output.line("What to do about it:")
         said.add(check.advice)
-        output.line(f"  {check.id}: {check.meaning} {printable(check.advice, 500)}")
+        output.show_item(check.id, f"{check.meaning} {check.advice}")
 
 
 def _show_trials(trials: Sequence[Trial]) -> None:

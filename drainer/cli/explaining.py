@@ -42,7 +42,7 @@ def show_explanation(plan: Plan, wanted: str, *, as_json: bool) -> None:
     for line in lines:
         if line.finding:
             output.line()
-            output.line(f"{line.rule}: {line.finding.advice}")
+            output.show_item(line.rule, line.finding.advice)
 
 
 def _verdict(entry: PlanEntry) -> str:

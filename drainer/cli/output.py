@@ -9,7 +9,7 @@ from io import TextIOWrapper
 from shutil import get_terminal_size
 
 from drainer import journal
-from drainer.cli.table import table
+from drainer.cli.table import paragraph, table
 from drainer.errors import ExitCode
 from drainer.journal import Event
 from drainer.text import printable
@@ -19,6 +19,9 @@ FORMAT_VERSION = "1.0"
 
 LINE = 500
 """Characters of a line of progress, at most."""
+
+LONG = 1500
+"""Characters of an item, at most."""
 
 WIDTH_WITHOUT_TERMINAL = 100
 
@@ -68,11 +71,19 @@ def escape_what_cannot_be_shown() -> None:
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table as wide as the terminal. Cells may be untrusted."""
     terminal = sys.stdout.isatty()
-    width = get_terminal_size().columns if terminal else WIDTH_WITHOUT_TERMINAL
     shown = [[printable(cell, 300) for cell in row] for row in rows]
-    head, *body = table(columns, shown, width)
+    head, *body = table(columns, shown, _width())
     bold = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     line("\n".join((f"\x1b[1m{head}\x1b[0m" if bold else head, *body)))
+
+
+def show_item(name: str, text: str) -> None:
+    """Print an item of a list: its name, and words that may be untrusted, as wide as a table."""
+    line("\n".join(paragraph(printable(f"{name}: {text}", LONG), _width())))
+
+
+def _width() -> int:
+    return get_terminal_size().columns if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
 
 
 def line(text: str = "") -> None:

@@ -77,7 +77,7 @@ def show_plan(plan: Plan) -> None:
         output.line()
         output.line("What to do about it:")
     for finding in findings.values():
-        output.line(f"  {finding.id}: {finding.advice}")
+        output.show_item(finding.id, finding.advice)
 
 
 def _show_room(plan: Plan) -> None:
@@ -90,7 +90,7 @@ def _show_room(plan: Plan) -> None:
     output.line()
     output.line("Room for their checkpoints:")
     for use in known:
-        output.line(f"  {printable(use.path)}: {_use(use)}")
+        output.show_item(use.path, _use(use))
     at_once = side_by_side(wanted.values(), plan.places)
     if at_once < len(wanted):
         output.line(f"  For more than {at_once} at once there is no room, so they take turns.")
@@ -117,7 +117,7 @@ def _explain_routes(plan: Plan) -> None:
         output.line()
         output.line("On the runtime route, as the engine route cannot carry:")
     for finding, count in causes.items():
-        output.line(f"  {count} of them, {finding.id}: {said(finding, 120)}")
+        output.show_item(f"{count} of them, {finding.id}", said(finding, 120))
 
 
 def said(finding: Finding, limit: int) -> str:

@@ -1,9 +1,13 @@
-"""Tables for people: the first and the last column wrap, the others are as wide as they must be."""
+"""Tables and paragraphs that fit the width: a table's first and last columns wrap."""
 
+import re
 from collections.abc import Sequence
 from textwrap import wrap
 
 _GAP = "  "
+_COMMAND = re.compile(r"`[^`]*`")
+_JOINT = "\0"
+"""Stands for a space at which no line may end; it is in no text that is printable."""
 _LEAST = 20
 """Characters that a column which wraps has at least, if it needs so many."""
 
@@ -42,3 +46,20 @@ def _folded(cell: str, width: int) -> list[str]:
     if len(cell) <= width:
         return [cell]
     return wrap(cell, width, break_on_hyphens=False)
+
+
+def paragraph(text: str, width: int, indent: int = 4) -> list[str]:
+    """Return the lines of a text, the first of which is indented less than the others.
+
+    What is in backticks is a command to be copied, and stays on one line.
+    """
+    joined = _COMMAND.sub(lambda found: found[0].replace(" ", _JOINT), text)
+    lines = wrap(
+        joined,
+        width,
+        initial_indent=" " * (indent - 2),
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(_JOINT, " ") for line in lines]

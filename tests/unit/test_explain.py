@@ -88,7 +88,7 @@ def test_the_command_explains(drainer: Drainer) -> None:
     assert drainer.out.startswith("shell: would be skipped: tty\n")
     assert re.search(r"^RULE +ENGINE +RUNTIME +ANSWER", drainer.out, re.MULTILINE)
     assert re.search(r"^tty +no +no +It has a terminal", drainer.out, re.MULTILINE)
-    assert "\ntty: " in drainer.out
+    assert "\n  tty: " in drainer.out
     assert drainer("plan", "--explain", "web") == ExitCode.OK
     assert drainer.out.startswith("web: would be carried, on the engine route\n")
     assert drainer("plan", "--explain", "web", "--json") == ExitCode.OK

@@ -2,7 +2,7 @@
 
 import pytest
 
-from drainer.cli.table import table
+from drainer.cli.table import paragraph, table
 
 COLUMNS = ("CONTAINER", "SIZE", "WHY")
 WORDS = "it has a terminal, which Docker does not support in checkpoints, and much more to be said"
@@ -40,3 +40,13 @@ def test_a_short_name_is_not_folded_for_long_words() -> None:
 
 def test_one_column_alone_is_as_wide_as_it_is() -> None:
     assert table(("NAME",), [("x" * 90,)], 80) == ["NAME", "x" * 90]
+
+
+def test_a_paragraph_keeps_commands_whole() -> None:
+    command = "`mkdir -p /etc/criu && echo tcp-close >> /etc/criu/runc.conf`"
+    lines = paragraph(f"tty: Run {command} " + "and then look at it again " * 5, 80)
+    assert max(map(len, lines)) <= 80
+    assert any(command in line for line in lines)
+    assert lines[0].startswith("  tty: Run")
+    assert all(line.startswith("    ") for line in lines[1:])
+    assert paragraph("a `b", 80) == ["  a `b"]
