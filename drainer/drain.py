@@ -107,6 +107,12 @@ def settle(
     return (*kept, *users)
 
 
+def adds(plan: Plan, manifest: Manifest) -> bool:
+    """Tell whether a plan has anything to carry, or to report, that a settled manifest has not."""
+    known = {e.id for e in manifest.entries if e.state in {State.LEFT, State.STOPPED}}
+    return bool(plan.carried) or any(e.container.id not in known for e in plan.entries)
+
+
 def new_manifest(
     plan: Plan, kept: tuple[Entry, ...], options: DrainOptions, now: datetime
 ) -> Manifest:

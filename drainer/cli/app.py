@@ -194,7 +194,7 @@ def reboot_command(
 
 @app.command("abort")
 def abort_command(*, context: typer.Context, as_json: Json = False) -> None:
-    """Cancel a reboot that drainer scheduled, and bring back what is drained."""
+    """Take a drain, or a scheduled reboot, back."""
     from drainer.cli import rebooting
 
     rebooting.abort(_settings(context, lenient=True), as_json=as_json)
@@ -224,7 +224,7 @@ def doctor_command(
     ] = 120.0,
     as_json: Json = False,
 ) -> None:
-    """Show what this host can do and why not; touches nothing without --live."""
+    """Show what this host can do, and why not."""
     from drainer.cli import doctoring
 
     doctoring.run(_settings(context, route, lenient=True), budget, live=live, as_json=as_json)
@@ -260,7 +260,7 @@ def uninstall_command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove the systemd units. The state directory and Docker's settings are kept."""
+    """Remove the systemd units; state and Docker's settings stay."""
     from drainer.cli import installing
 
     installing.take_away(_settings(context, lenient=True), force=force, as_json=as_json)
@@ -282,7 +282,7 @@ def report_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what the last drain and its resume made of each container, and how long it took."""
+    """Tell what became of each container, and how long it took."""
     from drainer.cli import reporting
 
     reporting.run(_settings(context, lenient=True), shape, drain_id, as_json=as_json)
@@ -308,7 +308,7 @@ def show_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what became of each container of a drain, and where failed checkpoints are."""
+    """Show a drain, and where its failed checkpoints are."""
     from drainer.cli import past
 
     past.show(_settings(context, lenient=True), drain_id, as_json=as_json)
@@ -326,7 +326,7 @@ def discard_command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete what is kept of drains: their manifests and failed checkpoints."""
+    """Delete what is kept of past drains."""
     from drainer.cli import past
 
     past.discard(

@@ -17,7 +17,7 @@ from drainer.cli.wiring import (
 )
 from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
-from drainer.drain import DrainOptions, drain, outcome_counts, settle
+from drainer.drain import DrainOptions, adds, drain, outcome_counts, settle
 from drainer.errors import ExitCode
 from drainer.hooks import AFTER_DRAIN
 from drainer.host import power
@@ -94,6 +94,7 @@ def _drain(
     engine, host = settings.engine(), settings.host()
     settings.runtime().sweep()
     kept: tuple[Entry, ...] = ()
+    record: Record | None = None
     if file.exists and (old := file.read()).pending:
         output.say(f"drain {old.drain_id} still waits for its resume: carrying on from it")
         carriers = settings.carriers(engine, host, settings.runtime(), old.engine, deadline)
@@ -101,6 +102,9 @@ def _drain(
         kept = settle(engine, host, record, carriers)
     plan = plan_now(settings)
     refuse_if_incapable(plan)
+    if record and kept and not adds(plan, record.manifest):
+        output.say("nothing more is to be drained")
+        return record.manifest
     total = len(plan.entries)
     output.say(f"draining {len(plan.carried)} of {total} running containers")
     hooks = settings.hooks(deadline)

@@ -105,6 +105,7 @@ def test_a_failed_checkpoint_is_kept_over_the_next_drain(world: World, route: Ro
 def test_a_drain_that_is_carried_on_keeps_its_checkpoints(world: World) -> None:
     world.add("web", "always")
     first = world.drain().drain_id
+    world.add("db")
     second = world.drain().drain_id
     assert HistoryFiles(world.file.directory).ids() == (first,)
     assert second != first

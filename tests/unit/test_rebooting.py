@@ -65,6 +65,11 @@ def test_the_drain_of_the_shutdown_takes_the_reason_over(drainer: Drainer) -> No
     drainer.world.add("web", "always")
     assert drainer("reboot", "--yes", "--reason", "kernel") == ExitCode.OK
     drainer.world.host.shutdown = "reboot"
+    before = drainer.world.file.read()
+    assert drainer("drain", "--at-shutdown") == ExitCode.OK
+    assert "nothing more is to be drained" in drainer.err
+    assert drainer.world.file.read() == before
+    drainer.world.add("late")
     assert drainer("drain", "--at-shutdown") == ExitCode.OK
     manifest = drainer.world.file.read()
     assert (manifest.trigger, manifest.by, manifest.reason) == ("shutdown", "ada", "kernel")

@@ -13,7 +13,7 @@ from drainer.carriers.runtime import RuntimeCarrier
 from drainer.cli.wiring import remove_placeholders
 from drainer.compatibility import host_obstacles, require_same_engine
 from drainer.deadline import Deadline
-from drainer.drain import DrainOptions, drain, settle
+from drainer.drain import DrainOptions, adds, drain, settle
 from drainer.engine.fake import Call, FakeEngine
 from drainer.host.fake import FakeHost
 from drainer.inventory import take_inventory
@@ -181,6 +181,8 @@ class World:
             carriers = self.carriers(old.engine, Deadline(None))
             record = Record(self.file, old)
             kept = settle(self.engine, self.host, record, carriers, looks_at_once=1)
+            if kept and not adds(self.plan(), record.manifest):
+                return record.manifest
         deadline = Deadline(self.budget)
         plan = self.plan()
         return drain(
