@@ -10,6 +10,7 @@ from drainer.errors import ConfigInvalidError, DrainerError, ManifestInvalidErro
 from drainer.history import choose, failed, failed_bytes, without
 from drainer.manifest import Manifest
 from drainer.retain import delete
+from drainer.store import evidence_file
 from drainer.store.files import StateDirectory
 from drainer.store.history_file import HistoryFiles
 from drainer.store.lock import lock
@@ -182,6 +183,7 @@ def _discard(
     else:
         if last:
             file.remove()
+            evidence_file.prune(state, ())
         with suppress(DrainerError):
             history.forget(drain_id)
     return freed
