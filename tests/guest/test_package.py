@@ -56,7 +56,15 @@ def test_a_package_is_installed_upgraded_and_removed(
     assert host.output(STARTED) == before
     assert host.run("test -e /var/lib/drainer/manifest.yaml", check=False).status == 1
 
-    host.run("drainer drain --reason 'try the package'", 300)
+    host.reboot("drainer reboot --yes --reason 'try the package'", 900)
+    assert running(host) == {"numbers"}
+    told = host.output("cat /run/motd.d/drainer")
+    assert told == "drainer: carried over the last reboot: 1 restored. `drainer report`"
+    assert "Asked for: try the package" in host.output("drainer report", 60)
+    explained = host.output("journalctl -x -b -u drainer-resume --no-pager", 60)
+    assert "Container numbers was restored" in explained
+
+    host.run("drainer drain", 300)
     refused = host.run("dpkg -r drainer", 120, check=False)
     assert refused.status != 0
     assert "wait to be brought back" in refused.stderr
@@ -64,7 +72,7 @@ def test_a_package_is_installed_upgraded_and_removed(
     assert running(host) == {"numbers"}
     log = number_log(host, "numbers")
     assert log == list(range(1, len(log) + 1))
-    assert "try the package" in host.output("drainer report", 60)
+    assert len(host.output("drainer list", 60).splitlines()) == 3
 
     host.run("dpkg -r drainer", 120)
     assert host.output("systemctl list-unit-files --no-legend 'drainer*' || true") == ""

@@ -34,10 +34,10 @@ from drainer.model import (
 )
 from drainer.priority import HIGHEST, LOWEST
 from drainer.recover import Step, next_step
+from drainer.report.words import COLUMNS
 from drainer.room import BYTES_KEPT
 from drainer.rules import NOTES, REFUSALS, SKIPS
 from drainer.runtime.abort import FAIL_SECONDS, KILL_SECONDS, UNLOCK_SECONDS
-from drainer.text import size
 from drainer.units import DRAIN_UNIT, RESUME_UNIT, template
 from tests.lab.install import INSTALL
 from tests.unit.command import Drainer
@@ -143,21 +143,36 @@ def test_the_readme_s_two_commands_are_there(script: str) -> None:
     subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
 
 
-def test_the_readme_s_excerpts_say_what_drainer_says() -> None:
-    text = read("README.md")
+def unfolded(block: str) -> str:
+    """Put what a table has folded back onto its line."""
+    return re.sub(r"\n {40,}", " ", block)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_excerpts_say_what_drainer_says(page: str) -> None:
     rules = {rule.id: rule for rule in (*SKIPS, *NOTES)}
-    plan, status = (block for block in blocks(text) if block.startswith("# drainer "))
-    skipped = re.findall(r"^\S+ +skip +- +- +- +(\w+): (.*)$", plan, re.MULTILINE)
-    left = re.findall(r"^\S+ +left +\w+ +\S+ +(\w+): (.*)$", status, re.MULTILINE)
-    assert len(skipped) == len(left) == 1
+    printed = [unfolded(block) for block in blocks(read(page)) if block.startswith("# drainer ")]
+    text = "\n".join(printed)
+    skipped = re.findall(r"^\S+ +skip +- +- +- +(\w+): (.*)$", text, re.MULTILINE)
+    left = re.findall(r"^\S+ +left +- .* (\w+): (.*)$", text, re.MULTILINE)
+    assert skipped
+    assert left
     for rule_id, sentence in skipped + left:
         assert rules[rule_id].sentence == sentence
-    noted = re.findall(r"^\S+ +carry +runtime +\d+ +\S+ \w+ +(\w+) \(", plan, re.MULTILINE)
-    assert noted
-    assert set(noted) <= {rule.id for rule in NOTES}
-    told = re.findall(r"^\S+ +(\S+) +running ", status, re.MULTILINE)
-    assert set(told) == {State.RESTORED, State.LEFT}
-    assert size(10 * 1024**2) in plan
+    told = re.findall(r"^\S+ +([a-z-]+) +\d.* \d+(?:\.\d)? [KM]iB$", text, re.MULTILINE)
+    assert set(told) <= {*State}
+    assert State.RESTORED in told
+    heads = ("  ".join(COLUMNS[:3]), "VERDICT  ROUTE    WAVE")
+    assert all(head[:18] in text for head in heads)
+    advised = re.findall(r"^  (\w+): ((?:.*\n)(?:    .*\n)*)", text, re.MULTILINE)
+    for rule_id, words in advised:
+        if rule_id in rules:
+            assert " ".join(words.split()) == rules[rule_id].advice
+
+
+def test_the_checks_of_the_tutorial_are_those_of_the_doctor() -> None:
+    shown = re.findall(r"^(\w+) +(?:ok|note|problem) ", read("docs/tutorial.md"), re.MULTILINE)
+    assert shown == [check.id for check in diagnose(DOCTOR_FACTS).checks]
 
 
 def test_exit_codes_are_all_on_their_page_in_order() -> None:
