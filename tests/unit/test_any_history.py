@@ -511,10 +511,17 @@ class History(RuleBasedStateMachine):
         self.world.live_again()
         if not self.world.file.exists:
             return
-        assert self.world.resume().finished
+        resumed = self.world.resume()
+        waiting = {e.id: e for e in resumed.entries if not e.state.ended}
+        assert waiting or resumed.finished
+        for entry in waiting.values():
+            assert entry.state is State.STOPPED
+            assert not all(map(self.runs, entry.needs)), f"{entry} waits for nothing"
         self.learn()
-        self.world.check_debris(self.kept)
+        self.world.check_debris(self.kept | {(e.id, e.checkpoint) for e in waiting.values()})
         for name, owned in self.owned.items():
+            if owned.id in waiting:
+                continue
             now = self.now(name)
             assert now.restart_policy in owned.policies, f"{name} has another policy: {now}"
             owned.policies = {now.restart_policy}
