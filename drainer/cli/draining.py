@@ -131,12 +131,13 @@ def carry_out(
     progress = Progress(plan, options.parallel)
 
     def on_change(entry: Entry) -> None:
-        manifest_output.progress(entry)
+        manifest_output.progress(entry, board)
         host.notify(progress.see(entry), extension(deadline))
         hook(entry)
 
     host.notify(progress.line(), extension(deadline))
-    return drain(plan, engine, host, carriers, file, deadline, options, on_change, kept)
+    with output.live() as board:
+        return drain(plan, engine, host, carriers, file, deadline, options, on_change, kept)
 
 
 def _code(manifest: Manifest, deadline: Deadline) -> ExitCode:

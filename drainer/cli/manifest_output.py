@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from drainer.cli import output
+from drainer.cli.live import Board
 from drainer.journal import Event
 from drainer.lacking import Lack
 from drainer.manifest import Entry, Manifest, State
@@ -22,8 +23,13 @@ _EVENTS = {
 }
 
 
-def progress(entry: Entry) -> None:
-    """Print a line for a change of one container's state."""
+def progress(entry: Entry, board: Board | None = None) -> None:
+    """Tell a change of one container's state: on a board what is under way, else each by a line."""
+    if board and not entry.state.ended and entry.state is not State.STOPPED and not entry.detail:
+        board.under_way(printable(entry.name), entry.state)
+        return
+    if board:
+        board.done(printable(entry.name))
     detail = f": {entry.detail}" if entry.detail else ""
     output.say(
         f"{printable(entry.name)}: {entry.state}{detail}",

@@ -3,12 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from shutil import get_terminal_size
 
 from drainer import journal
+from drainer.cli.live import Board, ticking
 from drainer.cli.table import paragraph, table
 from drainer.errors import ExitCode
 from drainer.journal import Event
@@ -57,8 +58,35 @@ def say(words: str, event: Event | None = None, **fields: str) -> None:
     journal.show_on_console(shown)
     if journal.is_ours() and journal.send(printable(words, LINE), event, known):
         return
+    if _boards:
+        _boards[-1].line(shown)
+        return
     with suppress(OSError):
         print(shown, file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def live(*, wanted: bool = True) -> Iterator[Board | None]:
+    """Show what is under way in the block, where stderr is a terminal that can do that."""
+    able = wanted and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    if not able:
+        yield None
+        return
+    with ticking(Board(_to_terminal, lambda: get_terminal_size().columns)) as board:
+        _boards.append(board)
+        try:
+            yield board
+        finally:
+            _boards.remove(board)
+
+
+_boards: list[Board] = []
+"""Where lines go at the moment, if not simply to stderr."""
+
+
+def _to_terminal(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
 
 
 def escape_what_cannot_be_shown() -> None:

@@ -113,11 +113,12 @@ def bring_back(
     obstacles = dict(host_obstacles(manifest, now, facts))
 
     def on_change(entry: Entry) -> None:
-        manifest_output.progress(entry)
+        manifest_output.progress(entry, board)
         host.notify(f"resume: {entry.name} {entry.state}", extension(deadline))
         hook(entry)
 
     with ExitStack() as stack:
+        board = stack.enter_context(output.live())
         keeper = None
         if _needs_stand_in(manifest):
             try:
