@@ -41,6 +41,8 @@ SEVERE = {
 }
 """What is not merely told (6), by the levels of syslog(3): warnings and errors."""
 _TOLD = 6
+_PATIENCE = 1.0
+"""Seconds for which a journal that is busy is waited for, once."""
 
 
 def is_ours(descriptor: int = 2, variables: Mapping[str, str] = os.environ) -> bool:
@@ -55,11 +57,23 @@ def is_ours(descriptor: int = 2, variables: Mapping[str, str] = os.environ) -> b
     return False
 
 
+class _Journal:
+    """The journal, until it does not take an entry: it is not to be waited for at every line."""
+
+    def __init__(self) -> None:
+        self.answers = True
+
+
+_journal = _Journal()
+
+
 def send(message: str, event: Event | None, fields: Mapping[str, str], path: str = SOCKET) -> bool:
     """Send one entry; tell whether the journal took it. Never raises.
 
     `message` and the values of `fields` are printable lines.
     """
+    if not _journal.answers:
+        return False
     entry = {
         "MESSAGE": message,
         "PRIORITY": str(SEVERE.get(event, _TOLD) if event else _TOLD),
@@ -70,11 +84,11 @@ def send(message: str, event: Event | None, fields: Mapping[str, str], path: str
     data = "".join(f"{key}={value}\n" for key, value in entry.items()).encode()
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.settimeout(1.0)
+            channel.settimeout(_PATIENCE)
             channel.sendto(data, path)
     except OSError:
-        return False
-    return True
+        _journal.answers = False
+    return _journal.answers
 
 
 def show_on_console(line: str, variables: Mapping[str, str] = os.environ) -> None:

@@ -23,6 +23,7 @@ def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket
         found.settimeout(2)
         monkeypatch.setattr(journal.send, "__defaults__", (str(tmp_path / "journal"),))
         monkeypatch.setattr(journal, "is_ours", lambda: True)
+        monkeypatch.setattr(journal, "_journal", journal._Journal())
         yield found
 
 
@@ -69,10 +70,23 @@ def test_no_name_makes_a_field_of_its_own(drainer: Drainer, listener: socket.soc
 def test_without_a_journal_it_goes_to_stderr(
     drainer: Drainer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(journal, "_journal", journal._Journal())
     monkeypatch.setattr(journal.send, "__defaults__", (str(tmp_path / "none"),))
     monkeypatch.setattr(journal, "is_ours", lambda: True)
     assert drainer("status") == ExitCode.NO_MANIFEST
     assert drainer.err.startswith("drainer: error: ")
+
+
+def test_a_journal_that_is_silent_is_waited_for_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(journal, "_journal", journal._Journal())
+    monkeypatch.setattr(journal, "_PATIENCE", 0.1)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as silent:
+        silent.bind(str(tmp_path / "journal"))
+        sent = [journal.send("x" * 1000, None, {}, str(tmp_path / "journal")) for _ in range(9999)]
+    assert sent[0]
+    assert not sent[-1]
 
 
 def test_stderr_is_compared_with_what_systemd_says() -> None:
