@@ -54,6 +54,8 @@ class Hooks:
         self._seconds = seconds
         self._directory = DIRECTORY if directory is None else directory
         self._last: dict[str, str] = {}
+        self._hung: set[str] = set()
+        """Names of those that were ended once: another call could cost a container its time."""
 
     def of_plan(self, plan: Plan) -> None:
         """Tell that a drain is about to begin."""
@@ -92,13 +94,18 @@ class Hooks:
         document = {"format_version": _FORMAT_VERSION, "event": event, **content}
         data = json.dumps(document).encode("ascii")
         for program in self._programs():
+            if program.name in self._hung:
+                continue
             limit = self._deadline.limit(self._seconds)
             if limit < _LEAST_SECONDS or self._deadline.interrupted:
                 self._say(f"hook {program.name} {event}: not run, as no time is left")
                 continue
             result = run_with([str(program), event], limit, data)
             if result.status == TIMED_OUT:
-                self._say(f"hook {program.name} {event}: ended after {limit:.0f} s")
+                self._hung.add(program.name)
+                self._say(
+                    f"hook {program.name} {event}: ended after {limit:.0f} s, and not called again"
+                )
             elif result.status:
                 words = (result.errors or result.output).strip().partition("\n")[0]
                 self._say(f"hook {program.name} {event}: exit code {result.status}: {words}")

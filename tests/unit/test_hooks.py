@@ -119,9 +119,19 @@ def test_a_failure_is_said_and_the_others_are_run(directory: Path, tmp_path: Pat
     Hooks(said.append, Deadline(None), seconds=1).of_container(entry())
     assert (tmp_path / "done").exists()
     assert said[0] == "hook 10-fails container-restored: exit code 3: no such \x1b[2Jhost"
-    assert said[1] == "hook 20-sleeps container-restored: ended after 1 s"
+    assert said[1] == "hook 20-sleeps container-restored: ended after 1 s, and not called again"
     assert said[2].startswith("hook 30-no-interpreter container-restored: exit code 127")
     assert len(said) == 3
+
+
+def test_one_that_hangs_is_not_called_again_in_this_run(directory: Path, tmp_path: Path) -> None:
+    program(directory / "sleeps", f"#!/bin/sh\necho >>{tmp_path / 'calls'}; exec sleep 60\n")
+    said: list[str] = []
+    hooks = Hooks(said.append, Deadline(None), seconds=1)
+    for state in (State.HELD, State.STOPPED, State.RESTORED):
+        hooks.of_container(entry(state))
+    assert len(said) == 1
+    assert (tmp_path / "calls").read_text() == "\n"
 
 
 def test_no_hook_keeps_a_drain_from_its_end(directory: Path, tmp_path: Path) -> None:
