@@ -5,7 +5,12 @@ from contextlib import suppress
 from datetime import datetime
 
 from drainer.carriers.base import Carriers
-from drainer.errors import ContainerGoneError, DrainerError
+from drainer.errors import (
+    ContainerGoneError,
+    DrainerError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+)
 from drainer.history import Retention, failed, surplus, without
 from drainer.manifest import Entry, Manifest
 from drainer.store.files import StateDirectory
@@ -36,22 +41,21 @@ def expire(
 ) -> None:
     """Discard what is to be kept no longer beside the last drain. Never raises."""
     history = HistoryFiles(directory)
+    # What is left when Docker does not answer is there for the next resume.
     with suppress(DrainerError):
         found = surplus(last, history.readable(), retention, now)
         for manifest in found.drains:
-            with suppress(DrainerError):
-                delete(failed(manifest), carriers)
+            if delete(failed(manifest), carriers) is None:
                 history.forget(manifest.drain_id)
         for manifest, entries in found.checkpoints:
-            with suppress(DrainerError):
-                delete(entries, carriers)
+            if delete(entries, carriers) is None:
                 history.keep(without(manifest, entries))
 
 
-def delete(entries: Iterable[Entry], carriers: Carriers) -> None:
-    """Delete the checkpoints of these containers.
+def delete(entries: Iterable[Entry], carriers: Carriers) -> DrainerError | None:
+    """Delete the checkpoints of these containers; return the first error if one stays.
 
-    Raises `DrainerError` if one stays; the others are deleted nevertheless.
+    Raises `EngineTimeoutError` and `EngineUnavailableError` at once.
     """
     first: DrainerError | None = None
     for entry in entries:
@@ -59,7 +63,8 @@ def delete(entries: Iterable[Entry], carriers: Carriers) -> None:
             # Docker removes its own checkpoints with the container.
             with suppress(ContainerGoneError):
                 carriers[entry.route].delete(entry)
+        except (EngineTimeoutError, EngineUnavailableError):
+            raise
         except DrainerError as error:
             first = first or error
-    if first:
-        raise first
+    return first

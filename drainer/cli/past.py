@@ -173,7 +173,8 @@ def _discard(
         carriers = settings.carriers(
             settings.engine(), settings.host(), settings.runtime(), manifest.engine, Deadline(None)
         )
-        delete(failed(manifest), carriers)
+        if error := delete(failed(manifest), carriers):
+            raise error
     if manifest and only_checkpoints:
         rest = without(manifest, failed(manifest))
         if last:

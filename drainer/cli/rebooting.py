@@ -7,7 +7,7 @@ import typer
 from drainer.cli import draining, manifest_output, output, plan_output, resuming
 from drainer.cli.planning import plan_now, refuse_if_incapable
 from drainer.cli.wiring import Settings
-from drainer.errors import ConfigInvalidError, ExitCode, UsageError
+from drainer.errors import ConfigInvalidError, EngineError, ExitCode, UsageError
 from drainer.host import power
 from drainer.host.run import run as run_program
 from drainer.store import request_file
@@ -48,11 +48,16 @@ def reboot(
 def _drain_and_reboot(settings: Settings, request: Request, *, kexec: bool, force: bool) -> None:
     manifest, code = draining.now(settings, request)
     manifest_output.show_outcome(manifest, as_json=False)
-    if code is not ExitCode.OK and not force:
+    ended = code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED}
+    if ended or (code is not ExitCode.OK and not force):
         output.say("not rebooting, as not everything was carried that could be")
         output.say("`drainer abort` takes everything back, `systemctl reboot` goes on")
         raise typer.Exit(code)
-    power.reboot(run_program, kexec=kexec)
+    try:
+        power.reboot(run_program, kexec=kexec)
+    except EngineError as error:
+        hint = "the containers are drained: `drainer abort` brings them back"
+        raise EngineError(error.message, hint) from error
     output.line("The host reboots.")
 
 

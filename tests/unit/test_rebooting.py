@@ -1,5 +1,8 @@
 """A reboot as a verb: the plan, the question, the drain, the reboot; and thinking better of it."""
 
+import os
+import signal
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,6 +136,28 @@ def test_unless_that_was_asked_for(drainer: Drainer, systemd: Power) -> None:
     drainer.world.engine.script("create_checkpoint", error=EngineError("no"))
     assert drainer("reboot", "--yes", "--force") == ExitCode.OK
     assert systemd.asked == [["systemctl", "reboot"]]
+
+
+def test_a_drained_host_that_does_not_reboot_says_how_to_go_back(
+    drainer: Drainer, systemd: Power
+) -> None:
+    drainer.world.add("web", "always")
+    systemd.answer[0] = Result(1, "", "Operation inhibited\n")
+    assert drainer("reboot", "--yes") == ExitCode.HOST_INCAPABLE
+    assert "`drainer abort` brings them back" in drainer.err
+    assert drainer("abort") == ExitCode.OK
+    drainer.world.check_promise()
+
+
+def test_an_interrupted_drain_is_never_followed_by_a_reboot(
+    drainer: Drainer, systemd: Power
+) -> None:
+    drainer.world.add("web", "always")
+    drainer.world.add("db", "always")
+    interrupt = partial(os.kill, os.getpid(), signal.SIGINT)
+    drainer.world.engine.script("create_checkpoint", run=interrupt)
+    assert drainer("reboot", "--yes", "--force") == ExitCode.INTERRUPTED
+    assert systemd.asked == []
 
 
 def test_a_systemd_that_refuses_is_told(drainer: Drainer, systemd: Power) -> None:
