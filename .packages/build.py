@@ -27,7 +27,7 @@ from drainer.units import CATALOG, UNITS, render, template  # noqa: E402
 PROGRAM = Path("/usr/bin/drainer")
 LIBRARY = Path("usr/lib/drainer")
 LAUNCHER = f"""\
-#!/usr/bin/python3 -I
+#!/usr/bin/python@PYTHON@ -I
 import sys
 
 sys.path.insert(0, "/{LIBRARY}")
@@ -48,7 +48,7 @@ def main(python: str, target: Path) -> None:
         wheel = _wheel(work)
         tree = work / "tree"
         _library(wheel, python, tree / LIBRARY)
-        _files(tree)
+        _files(tree, python)
         shutil.copy(wheel, target)
         shutil.copy(HERE / "requirements.txt", target)
         for package in (_debian(tree, python, work), _rpm(tree, python, work)):
@@ -84,9 +84,9 @@ def _library(wheel: Path, python: str, target: Path) -> None:
     shutil.rmtree(target / "bin", ignore_errors=True)
 
 
-def _files(tree: Path) -> None:
+def _files(tree: Path, python: str) -> None:
     """Lay out everything but the library."""
-    _put(tree / PROGRAM.relative_to("/"), LAUNCHER, 0o755)
+    _put(tree / PROGRAM.relative_to("/"), LAUNCHER.replace("@PYTHON@", python), 0o755)
     for unit in UNITS:
         _put(tree / "usr/lib/systemd/system" / unit, render(unit, PROGRAM))
     _put(tree / "usr/lib/systemd/catalog" / CATALOG, template(CATALOG))

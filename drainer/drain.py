@@ -190,13 +190,15 @@ def drain(
     """
     manifest = new_manifest(plan, kept, options, datetime.now(UTC))
     record = Record(file, manifest)
-    past = map(checkpoint_name, keep_last(file))
+    past = keep_last(file)
     file.write(manifest)
     file.keep_reserve(manifest)
     # No manifest speaks any more of what else is there.
-    names = {*past, *(e.checkpoint for e in manifest.entries if e.checkpoint)}
-    for carrier in carriers.values():
-        carrier.prune(names)
+    if past is not None:
+        names = {e.checkpoint for e in manifest.entries if e.checkpoint}
+        names.update(map(checkpoint_name, past))
+        for carrier in carriers.values():
+            carrier.prune(names)
     evidence_file.prune(file.directory, {e.id for e in manifest.entries if e.evidence})
     new = {e.id for e in manifest.entries if e.state is State.PLANNED}
     # What may be ended in vain must not take the time of what is surely done.

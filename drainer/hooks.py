@@ -7,6 +7,7 @@ argument, and with JSON on its stdin.
 import json
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from drainer.deadline import Deadline
 from drainer.host.run import TIMED_OUT, run_with
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import Plan
+from drainer.sentences import is_news
 from drainer.text import printable
 
 DIRECTORY = Path("/etc/drainer/hooks.d")
@@ -34,6 +36,10 @@ OF_STATES = {
 """What a container's new state is called for hooks; of other states they are not told."""
 
 _LEAST_SECONDS = 1.0
+_SHARE = 0.1
+"""How much of a budget is for hooks: what they take is not there for containers."""
+_KEPT_SECONDS = 60.0
+"""What is left of a budget for the container that a hook is about."""
 _NOT_ONLY_ROOT = stat.S_IWGRP | stat.S_IWOTH
 _FORMAT_VERSION = "1.0"
 
@@ -54,6 +60,9 @@ class Hooks:
         self._seconds = seconds
         self._directory = DIRECTORY if directory is None else directory
         self._last: dict[str, str] = {}
+        left = deadline.left
+        self._allowance = None if left is None else left * _SHARE
+        """Seconds that all of them together have left; None without a budget."""
         self._hung: set[str] = set()
         """Names of those that were ended once: another call could cost a container its time."""
 
@@ -86,6 +95,8 @@ class Hooks:
     def of_container(self, entry: Entry) -> None:
         """Tell, once, that a container has come to a state, if hooks are told of that."""
         event = OF_STATES.get(entry.state, "")
+        if entry.state in {State.HELD, State.STOPPED} and not is_news(entry):
+            return
         if event and self._last.get(entry.id) != event:
             self._last[entry.id] = event
             self._call(event, {"container": _container(entry)})
@@ -96,11 +107,16 @@ class Hooks:
         for program in self._programs():
             if program.name in self._hung:
                 continue
-            limit = self._deadline.limit(self._seconds)
+            limit = self._limit()
             if limit < _LEAST_SECONDS or self._deadline.interrupted:
-                self._say(f"hook {program.name} {event}: not run, as no time is left")
+                self._say(f"hook {program.name} {event}: not run, as no time is left for hooks")
                 continue
-            result = run_with([str(program), event], limit, data)
+            begin = time.monotonic()
+            result = run_with(
+                [str(program), event], limit, data, lambda: self._deadline.interrupted
+            )
+            if self._allowance is not None:
+                self._allowance -= time.monotonic() - begin
             if result.status == TIMED_OUT:
                 self._hung.add(program.name)
                 self._say(
@@ -110,12 +126,19 @@ class Hooks:
                 words = (result.errors or result.output).strip().partition("\n")[0]
                 self._say(f"hook {program.name} {event}: exit code {result.status}: {words}")
 
+    def _limit(self) -> float:
+        seconds = self._seconds if self._allowance is None else min(self._seconds, self._allowance)
+        left = self._deadline.left
+        return seconds if left is None else min(seconds, left - _KEPT_SECONDS)
+
     def _programs(self) -> Iterator[Path]:
         """Yield those that root alone can have put there, by name; say which are not."""
         try:
-            if problem := _problem(self._directory.stat()):
-                self._say(f"no hook is run: {self._directory}: {problem}")
-                return
+            real = self._directory.resolve(strict=True)
+            for place in (real, *real.parents):
+                if problem := _problem(place.stat()):
+                    self._say(f"no hook is run: {place}: {problem}")
+                    return
             found = sorted(self._directory.iterdir())
         except OSError:
             return
@@ -124,7 +147,8 @@ class Hooks:
             if program.name.startswith(".") or program.name.endswith(("~", ".bak", ".dpkg-old")):
                 continue
             try:
-                facts = program.stat()
+                # A link could be put upon another program after this look.
+                facts = program.lstat()
             except OSError:
                 continue
             if not stat.S_ISREG(facts.st_mode) or not facts.st_mode & stat.S_IXUSR:
@@ -136,7 +160,8 @@ class Hooks:
 
 
 def _problem(facts: os.stat_result) -> str:
-    if facts.st_uid not in {0, os.geteuid()} or facts.st_mode & _NOT_ONLY_ROOT:
+    shared = facts.st_mode & _NOT_ONLY_ROOT and not facts.st_mode & stat.S_ISVTX
+    if facts.st_uid not in {0, os.geteuid()} or shared:
         return "others than root can write it"
     return ""
 

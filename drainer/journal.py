@@ -10,7 +10,6 @@ import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import StrEnum, unique
-from pathlib import Path
 
 SOCKET = "/run/systemd/journal/socket"
 CONSOLE_VARIABLE = "DRAINER_CONSOLE"
@@ -91,15 +90,25 @@ def send(message: str, event: Event | None, fields: Mapping[str, str], path: str
     return _journal.answers
 
 
+class _Console:
+    """The console that the unit names, opened once: closing a serial line can take its time."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write without waiting. Raises `OSError`."""
+        if self._descriptor is None:
+            flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
+            self._descriptor = os.open(path, flags)
+        os.write(self._descriptor, data)
+
+
+_console = _Console()
+
+
 def show_on_console(line: str, variables: Mapping[str, str] = os.environ) -> None:
     """Write a line to the console that the unit names, unless that would have to be waited for."""
-    console = variables.get(CONSOLE_VARIABLE, "")
-    if not console:
-        return
-    flags = os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC
-    with suppress(OSError):
-        descriptor = os.open(Path(console), flags)
-        try:
-            os.write(descriptor, f"{line}\r\n".encode())
-        finally:
-            os.close(descriptor)
+    if path := variables.get(CONSOLE_VARIABLE, ""):
+        with suppress(OSError):
+            _console.write(path, f"{line}\r\n".encode())

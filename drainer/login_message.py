@@ -27,5 +27,8 @@ def show(manifest: Manifest, path: Path | None = None) -> None:
     """Have the next login told. Never raises."""
     path = path or PATH
     with suppress(OSError):
-        path.parent.mkdir(mode=0o755, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir()
+            # Whatever the umask: those who log in read it, and the messages of others.
+            path.parent.chmod(0o755)
         replace_file(path, f"{message(manifest)}\n".encode("ascii"))

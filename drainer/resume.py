@@ -84,7 +84,8 @@ def resume(
             wait_for_engine(engine, deadline, options.engine_wait)
     if not worker.unsettled:
         last = record.finish()
-        expire(record.directory, last, carriers, options.retention, datetime.now(UTC))
+        if options.retention:
+            expire(record.directory, last, carriers, options.retention, datetime.now(UTC))
     return record.manifest
 
 

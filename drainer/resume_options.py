@@ -22,8 +22,8 @@ class ResumeOptions:
     """Whether to give back to Docker what cannot be started at all, instead of keeping it."""
     leave_failed: bool = False
     """Whether to leave a container down whose memory is lost, instead of starting it cold."""
-    retention: Retention = field(default_factory=Retention)
-    """What is kept of past drains."""
+    retention: Retention | None = field(default_factory=Retention)
+    """What is kept of past drains; None: everything."""
 
     def leaves_failed(self, entry: Entry) -> bool:
         """Tell whether this container is left down if its memory is lost."""

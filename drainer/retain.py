@@ -18,8 +18,10 @@ from drainer.store.history_file import HistoryFiles
 from drainer.store.manifest_file import ManifestFile
 
 
-def keep_last(file: ManifestFile) -> tuple[str, ...]:
+def keep_last(file: ManifestFile) -> tuple[str, ...] | None:
     """Keep the manifest that the next drain is about to replace; return the ids of all kept drains.
+
+    None if they cannot be told: then nothing may be deleted that could be theirs.
 
     Never raises: that a past drain cannot be kept must not keep the next one from its work.
     """
@@ -29,7 +31,7 @@ def keep_last(file: ManifestFile) -> tuple[str, ...]:
             history.keep(file.read())
     with suppress(DrainerError):
         return history.ids()
-    return ()
+    return None
 
 
 def expire(

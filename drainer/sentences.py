@@ -32,6 +32,15 @@ def changes(entry: Entry, container: Container) -> tuple[str, ...]:
     return renamed + moved
 
 
+def is_news(entry: Entry) -> bool:
+    """Tell whether a container has just come to its state, and not only been waited for in it.
+
+    One without a checkpoint that is `stopped` is about to be stopped in order.
+    """
+    stopped = entry.state is State.STOPPED
+    return not entry.detail and (not stopped or entry.checkpoint_state is CheckpointState.COMPLETE)
+
+
 def wish(manifest: Manifest) -> str:
     """Say who asked for a drain, and why, as far as that is known."""
     by = f"by {manifest.by}" if manifest.by else ""

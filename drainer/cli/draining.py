@@ -1,6 +1,7 @@
 """What `drainer drain` does."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import typer
 
@@ -61,13 +62,24 @@ def run(
         by=request.by,
     )
     deadline = Deadline(budget)
-    manifest = _locked(settings, deadline, options, wait=LOCK_WAIT if at_shutdown else 0)
-    manifest_output.show_outcome(manifest, as_json=as_json)
-    raise typer.Exit(_code(manifest, deadline))
+    outcome = _locked(settings, deadline, options, wait=LOCK_WAIT if at_shutdown else 0)
+    manifest_output.show_outcome(outcome.manifest, as_json=as_json)
+    raise typer.Exit(_code(outcome, deadline))
+
+
+class Outcome(NamedTuple):
+    """What a drain has left."""
+
+    manifest: Manifest
+    begun: bool = True
+    """Whether there was anything to be drained that was not before."""
 
 
 def now(settings: Settings, request: Request) -> tuple[Manifest, ExitCode]:
-    """Drain as it is configured; return what became of each container, and how it went."""
+    """Drain as it is configured; return what became of each container, and how it went.
+
+    It did not go well if somebody wanted an end of it, although all was carried by then.
+    """
     configured = settings.loaded.config.drain
     options = DrainOptions(
         "manual",
@@ -78,11 +90,12 @@ def now(settings: Settings, request: Request) -> tuple[Manifest, ExitCode]:
         by=request.by,
     )
     deadline = Deadline(None)
-    manifest = _locked(settings, deadline, options, wait=0)
-    return manifest, _code(manifest, deadline)
+    outcome = _locked(settings, deadline, options, wait=0)
+    code = _code(outcome, deadline)
+    return outcome.manifest, interrupted_code(deadline) if deadline.interrupted else code
 
 
-def _locked(settings: Settings, deadline: Deadline, options: DrainOptions, wait: float) -> Manifest:
+def _locked(settings: Settings, deadline: Deadline, options: DrainOptions, wait: float) -> Outcome:
     state = settings.state()
     with lock(state, "drain", wait=wait), interruptible(deadline):
         return _drain(settings, ManifestFile(state), deadline, options)
@@ -90,7 +103,7 @@ def _locked(settings: Settings, deadline: Deadline, options: DrainOptions, wait:
 
 def _drain(
     settings: Settings, file: ManifestFile, deadline: Deadline, options: DrainOptions
-) -> Manifest:
+) -> Outcome:
     engine, host = settings.engine(), settings.host()
     settings.runtime().sweep()
     kept: tuple[Entry, ...] = ()
@@ -104,14 +117,14 @@ def _drain(
     refuse_if_incapable(plan)
     if record and kept and not adds(plan, record.manifest):
         output.say("nothing more is to be drained")
-        return record.manifest
+        return Outcome(record.manifest, begun=False)
     total = len(plan.entries)
     output.say(f"draining {len(plan.carried)} of {total} running containers")
     hooks = settings.hooks(deadline)
     hooks.of_plan(plan)
     manifest = carry_out(settings, plan, file, deadline, options, kept, hooks.of_container)
     hooks.of_manifest(AFTER_DRAIN, manifest)
-    return manifest
+    return Outcome(manifest)
 
 
 def carry_out(
@@ -140,11 +153,12 @@ def carry_out(
         return drain(plan, engine, host, carriers, file, deadline, options, on_change, kept)
 
 
-def _code(manifest: Manifest, deadline: Deadline) -> ExitCode:
+def _code(outcome: Outcome, deadline: Deadline) -> ExitCode:
+    manifest = outcome.manifest
     eligible, carried = outcome_counts(manifest)
     words = manifest_output.summary(manifest)
     output.say(f"drained: {words}", Event.DRAIN_ENDED, DRAINER_DRAIN=manifest.drain_id)
-    if carried == eligible:
+    if carried == eligible or not outcome.begun:
         return ExitCode.OK
     if deadline.interrupted:
         return interrupted_code(deadline)

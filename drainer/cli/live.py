@@ -25,7 +25,7 @@ class Board:
         self._write = write
         self._width = width
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._begun: dict[str, tuple[str, float]] = {}
         self._drawn = 0
 

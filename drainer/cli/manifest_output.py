@@ -10,7 +10,7 @@ from drainer.cli.live import Board
 from drainer.journal import Event
 from drainer.lacking import Lack
 from drainer.manifest import Entry, Manifest, State
-from drainer.sentences import outcome, wish
+from drainer.sentences import is_news, outcome, wish
 from drainer.status import StatusRow
 from drainer.text import printable, size
 
@@ -33,7 +33,7 @@ def progress(entry: Entry, board: Board | None = None) -> None:
     detail = f": {entry.detail}" if entry.detail else ""
     output.say(
         f"{printable(entry.name)}: {entry.state}{detail}",
-        _EVENTS.get(entry.state),
+        _EVENTS.get(entry.state) if entry.state.ended or is_news(entry) else None,
         DRAINER_CONTAINER=entry.name,
         DRAINER_CONTAINER_ID=entry.id,
         DRAINER_STATE=entry.state,

@@ -13,6 +13,7 @@ from drainer.host.run import run as run_program
 from drainer.store import request_file
 from drainer.store.manifest_file import ManifestFile
 from drainer.store.request_file import Request
+from drainer.units import DRAIN_UNIT
 
 
 def reboot(
@@ -23,7 +24,7 @@ def reboot(
         power.check_time(at)
     if kexec:
         power.check_kexec()
-    _require_units(settings)
+    _require_units(settings, active=bool(at))
     plan = plan_now(settings)
     refuse_if_incapable(plan)
     plan_output.show_plan(plan)
@@ -36,7 +37,7 @@ def reboot(
     request_file.write(request)
     try:
         if at:
-            power.schedule(run_program, at, reason or "drainer reboot")
+            power.schedule(run_program, at, reason or "reboot")
             output.line("The reboot is scheduled; `drainer abort` cancels it.")
         else:
             _drain_and_reboot(settings, request, kexec=kexec, force=force)
@@ -77,12 +78,20 @@ def abort(settings: Settings, *, as_json: bool) -> None:
         output.say("nothing is drained")
 
 
-def _require_units(settings: Settings) -> None:
-    """Refuse a reboot after which nothing would bring the containers back."""
+def _require_units(settings: Settings, *, active: bool) -> None:
+    """Refuse a reboot after which nothing would bring the containers back.
+
+    With `active` also one that the drain unit would take no part in.
+    """
     for unit in settings.surroundings().units:
         if not unit.enabled:
             raise ConfigInvalidError(
                 f"{unit.name} is not enabled: what is drained would stay down after the reboot",
+                "run `drainer install --enable`",
+            )
+        if active and unit.name == DRAIN_UNIT and not unit.active:
+            raise ConfigInvalidError(
+                f"{unit.name} is not active: that shutdown would drain nothing",
                 "run `drainer install --enable`",
             )
 

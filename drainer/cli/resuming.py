@@ -91,7 +91,10 @@ def run(
     raise typer.Exit(_code(result, deadline))
 
 
-def _retention(settings: Settings) -> Retention:
+def _retention(settings: Settings) -> Retention | None:
+    """Return what is to be kept of past drains; all, while it is not known."""
+    if not settings.loaded.usable:
+        return None
     configured = settings.loaded.config.history
     return Retention(configured.drains, configured.days, configured.checkpoints_mib << 20)
 

@@ -44,6 +44,8 @@ from drainer.store.manifest_file import ManifestFile
 
 LOCK_WAIT = 300.0
 """Seconds that a unit waits for another drainer; a person is told at once."""
+LAST_WORDS = 1.0
+"""Seconds from the last line to the end of a process that ends as if killed."""
 GRACE = 45.0
 """Seconds from a signal to the end; less than the 90 s after which systemd kills by default."""
 
@@ -119,7 +121,7 @@ def make_settings(
         if not lenient:
             raise
         output.say(f"{error.message}: the defaults are used")
-        loaded = Loaded()
+        loaded = Loaded(usable=False)
     choice = route or common.route or loaded.config.route
     routes = ROUTES if choice is RouteChoice.AUTO else (Route(choice.value),)
     return Settings(common.state_dir, common.docker_host, routes, loaded)
@@ -188,8 +190,10 @@ def interruptible(deadline: Deadline, then: str = "resume") -> Iterator[None]:
 
 
 def _abandon(code: ExitCode, then: str) -> None:
-    output.say(f"Docker takes too long: `drainer {then}` will put right what is left half done")
-    os._exit(code)
+    # Whoever is to hear it may not listen any more, as a terminal that was stopped.
+    words = f"Docker takes too long: `drainer {then}` will put right what is left half done"
+    threading.Thread(target=output.say, args=(words,), daemon=True).start()
+    threading.Timer(LAST_WORDS, os._exit, [code]).start()
 
 
 def remove_placeholders(engine: Engine, reach: Callable[[], Runtime]) -> None:

@@ -32,6 +32,8 @@ class Loaded:
     """For each setting that a file gives, `file:line`."""
     files: tuple[str, ...] = ()
     """Those that were read, the weakest first."""
+    usable: bool = True
+    """Whether they could be used; if not, these are the defaults."""
 
 
 @dataclass(frozen=True, slots=True)

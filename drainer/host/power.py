@@ -46,7 +46,7 @@ def reboot(run: Runner, *, kexec: bool = False) -> None:
 
 def schedule(run: Runner, when: str, words: str) -> None:
     """Reboot at a time, and tell those who are logged in. Raises `EngineError`."""
-    _ask(run, ["shutdown", "--reboot", check_time(when), printable(words)])
+    _ask(run, ["shutdown", "--reboot", check_time(when), printable(f"drainer: {words}")])
 
 
 def cancel(run: Runner) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ MISSING = 127
 TIMED_OUT = 124
 """Status of a program that was killed at its limit, as timeout(1) gives it."""
 _REAP_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
+"""How often it is asked whether it is to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,16 @@ def run(arguments: Sequence[str], timeout: float) -> Result:
     return run_with(arguments, timeout, b"")
 
 
-def run_with(arguments: Sequence[str], timeout: float, data: bytes) -> Result:
-    """Run a program as `run` does, with `data` on its stdin, which it need not read."""
+def run_with(
+    arguments: Sequence[str],
+    timeout: float,
+    data: bytes,
+    stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Run a program as `run` does, with `data` on its stdin, which it need not read.
+
+    It is killed, as at the limit, once `stop` says so.
+    """
     environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     try:
         process = subprocess.Popen(
@@ -50,14 +61,22 @@ def run_with(arguments: Sequence[str], timeout: float, data: bytes) -> Result:
         )
     except OSError as error:
         return Result(MISSING, "", str(error))
-    try:
-        output, errors = process.communicate(data, timeout)
-    except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=_REAP_SECONDS)
-        return Result(TIMED_OUT, "", f"no answer within {timeout:g} s")
+    end = time.monotonic() + timeout
+    unsent: bytes | None = data
+    while True:
+        try:
+            left = max(0.0, min(end - time.monotonic(), _LOOK_SECONDS))
+            output, errors = process.communicate(unsent, left)
+            break
+        except subprocess.TimeoutExpired:
+            unsent = None  # it goes on with what it was given at first
+            if time.monotonic() < end and not stop():
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=_REAP_SECONDS)
+            return Result(TIMED_OUT, "", f"no answer within {timeout:g} s")
     return Result(process.returncode, _text(output), _text(errors))
 
 

@@ -21,6 +21,9 @@ _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 _CHECKPOINT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _CRIU_OPTION = re.compile(r"[a-z][a-z-]*( [0-9]+[KMG]?)?", re.ASCII)
 """A switch or a size: nothing that names a file or a program, or is more than one line."""
+_LATER = frozenset({"reason", "by", "timeout", "on_restore_failure"})
+"""Fields that earlier drainers of this version do not know: written only where they say something,
+so that such a one can bring back what this one has drained."""
 _STATES = frozenset(State)
 
 
@@ -127,7 +130,11 @@ def _check_restore(entry: Entry, path: Path) -> None:
 
 def plain_fields(value: "DataclassInstance") -> dict[str, object]:
     """Return a frozen type's fields as mappings, lists, numbers and strings in valid UTF-8."""
-    return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return {
+        f.name: _plain(found)
+        for f in dataclasses.fields(value)
+        if (found := getattr(value, f.name)) != f.default or f.name not in _LATER
+    }
 
 
 def _plain(value: object) -> object:

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from drainer.engine.fake import FACTS as ENGINE
 from drainer.errors import ExitCode
 from drainer.hooks import AFTER_DRAIN, AFTER_RESUME, BEFORE_DRAIN, BEFORE_RESUME, OF_STATES, Hooks
 from drainer.host.fake import FACTS as HOST
-from drainer.manifest import Entry, Manifest, State
+from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import RestartPolicy
 from tests.unit.command import Drainer
 
@@ -134,6 +136,42 @@ def test_one_that_hangs_is_not_called_again_in_this_run(directory: Path, tmp_pat
     assert (tmp_path / "calls").read_text() == "\n"
 
 
+def test_they_share_a_tenth_of_the_budget(directory: Path) -> None:
+    program(directory / "slow", "#!/bin/sh\nsleep 1.2\n")
+    said: list[str] = []
+    hooks = Hooks(said.append, Deadline(62 + 20))
+    hooks._allowance = 2.0
+    for state in (State.LEFT, State.RESTORED, State.STARTED_COLD):
+        hooks.of_container(entry(state))
+    # What is left after the first is too little to begin with.
+    assert said == [
+        f"hook slow {event}: not run, as no time is left for hooks"
+        for event in ("container-restored", "container-started-cold")
+    ]
+
+
+def test_what_only_waits_is_no_news(directory: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    program(directory / "note", NOTE.format(log=log))
+    hooks = Hooks(print, Deadline(None))
+    stopped = replace(entry(State.STOPPED), checkpoint_state=CheckpointState.COMPLETE)
+    hooks.of_container(replace(stopped, detail="it waits for db"))
+    hooks.of_container(entry(State.STOPPED))
+    hooks.of_container(replace(entry(State.HELD), detail="no answer"))
+    assert told(log) == []
+    hooks.of_container(stopped)
+    assert [event for event, _ in told(log)] == ["container-drained"]
+
+
+def test_an_interrupted_run_does_not_wait_for_a_hook(directory: Path) -> None:
+    program(directory / "slow", "#!/bin/sh\nexec sleep 60\n")
+    deadline = Deadline(None)
+    threading.Timer(0.3, deadline.interrupt).start()
+    begin = time.monotonic()
+    Hooks(lambda _words: None, deadline, seconds=50).of_container(entry())
+    assert time.monotonic() - begin < 10
+
+
 def test_no_hook_keeps_a_drain_from_its_end(directory: Path, tmp_path: Path) -> None:
     program(directory / "late", f"#!/bin/sh\ntouch {tmp_path / 'done'}\n")
     said: list[str] = []
@@ -141,7 +179,7 @@ def test_no_hook_keeps_a_drain_from_its_end(directory: Path, tmp_path: Path) -> 
     over = Deadline(None)
     over.interrupt()
     Hooks(said.append, over).of_container(entry())
-    assert said == ["hook late container-restored: not run, as no time is left"] * 2
+    assert said == ["hook late container-restored: not run, as no time is left for hooks"] * 2
     assert not (tmp_path / "done").exists()
 
 
@@ -183,7 +221,7 @@ def test_the_example_of_the_page_does_what_it_says(directory: Path, tmp_path: Pa
         hooks = Hooks(said.append, Deadline(None))
         for name in ("other", "shop-app"):
             for state in (State.STOPPED, State.RESTORED):
-                hooks.of_container(replace(entry(state), name=name))
+                hooks.of_container(replace(entry(state), name=name, id=name))
     assert said == []
     assert (tmp_path / "called").read_text() == "kill --signal HUP shop-app\n"
 

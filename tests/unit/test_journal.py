@@ -100,13 +100,18 @@ def test_stderr_is_compared_with_what_systemd_says() -> None:
         assert not journal.is_ours(ours.fileno(), {"JOURNAL_STREAM": "x:y"})
 
 
-def test_the_console_gets_every_line_and_is_never_waited_for(tmp_path: Path) -> None:
+def test_the_console_gets_every_line_and_is_never_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "_console", journal._Console())
     console = tmp_path / "console"
     console.touch()
-    journal.show_on_console("a line", {"DRAINER_CONSOLE": str(console)})
+    for line in ("a line", "another"):
+        journal.show_on_console(line, {"DRAINER_CONSOLE": str(console)})
     journal.show_on_console("unseen", {})
+    assert console.read_bytes() == b"a line\r\nanother\r\n"
+    monkeypatch.setattr(journal, "_console", journal._Console())
     journal.show_on_console("unseen", {"DRAINER_CONSOLE": str(tmp_path / "none" / "x")})
-    assert console.read_bytes() == b"a line\r\n"
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     journal.show_on_console("nobody reads", {"DRAINER_CONSOLE": str(pipe)})

@@ -81,7 +81,7 @@ def test_the_drain_of_the_shutdown_takes_the_reason_over(drainer: Drainer) -> No
 def test_a_reboot_may_wait(drainer: Drainer, systemd: Power) -> None:
     drainer.world.add("web", "always")
     assert drainer("reboot", "--yes", "--at", "23:30", "--reason", "kernel") == ExitCode.OK
-    assert systemd.asked == [["shutdown", "--reboot", "23:30", "kernel"]]
+    assert systemd.asked == [["shutdown", "--reboot", "23:30", "drainer: kernel"]]
     assert drainer.world.now("web").running
     assert request_file.read() == Request("kernel", "ada")
     assert drainer("abort") == ExitCode.OK
