@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,16 @@ def replace_file(
             temporary.unlink()
         raise
     flush_directory(path.parent)
+
+
+def others_can_write(found: os.stat_result) -> bool:
+    """Tell whether others than root, or who runs this, can change a file or a directory.
+
+    In a sticky directory nobody can exchange what is another's; on a file that bit says nothing.
+    """
+    sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+    shared = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not sticky
+    return found.st_uid not in {0, os.geteuid()} or bool(shared)
 
 
 def flush_directory(path: Path) -> None:

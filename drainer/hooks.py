@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from drainer.deadline import Deadline
+from drainer.files import others_can_write
 from drainer.host.run import TIMED_OUT, run_with
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import Plan
@@ -40,7 +41,6 @@ _SHARE = 0.1
 """How much of a budget is for hooks: what they take is not there for containers."""
 _KEPT_SECONDS = 60.0
 """What is left of a budget for the container that a hook is about."""
-_NOT_ONLY_ROOT = stat.S_IWGRP | stat.S_IWOTH
 _FORMAT_VERSION = "1.0"
 
 
@@ -160,10 +160,7 @@ class Hooks:
 
 
 def _problem(facts: os.stat_result) -> str:
-    shared = facts.st_mode & _NOT_ONLY_ROOT and not facts.st_mode & stat.S_ISVTX
-    if facts.st_uid not in {0, os.geteuid()} or shared:
-        return "others than root can write it"
-    return ""
+    return "others than root can write it" if others_can_write(facts) else ""
 
 
 def _container(entry: Entry) -> dict[str, object]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from drainer.errors import ConfigInvalidError
+from drainer.files import others_can_write
 
 ROOTS = (
     Path("/etc/drainer"),
@@ -18,8 +19,6 @@ MAIN = "config.yaml"
 DROP_INS = "config.d"
 LIMIT = 1024 * 1024
 """Bytes that a file may have."""
-
-_NOT_ONLY_ROOT = stat.S_IWGRP | stat.S_IWOTH
 
 
 def find(roots: Sequence[Path]) -> tuple[Path, ...]:
@@ -57,7 +56,7 @@ def read(path: Path) -> str:
         facts = os.fstat(file.fileno())
         if not stat.S_ISREG(facts.st_mode):
             raise ConfigInvalidError(f"{path}: not a regular file")
-        if facts.st_uid not in {0, os.geteuid()} or facts.st_mode & _NOT_ONLY_ROOT:
+        if others_can_write(facts):
             raise ConfigInvalidError(
                 f"{path}: others than root can write it", f"chown root {path} && chmod go-w {path}"
             )

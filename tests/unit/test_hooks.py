@@ -197,6 +197,15 @@ def test_what_others_can_write_is_not_run(directory: Path, tmp_path: Path, mode:
     assert not done.exists()
 
 
+def test_a_sticky_bit_makes_no_file_safe(directory: Path, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    program(directory / "hook", f"#!/bin/sh\ntouch {done}\n", 0o1777)
+    said: list[str] = []
+    Hooks(said.append, Deadline(None)).of_container(entry())
+    assert said == ["hook hook is not run: others than root can write it"]
+    assert not done.exists()
+
+
 def test_without_a_directory_there_is_nothing_to_run(tmp_path: Path) -> None:
     Hooks(pytest.fail, Deadline(None), directory=tmp_path / "none").of_container(entry())
 
