@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
+from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from drainer import priority
@@ -27,16 +29,8 @@ _OWN = frozenset({LABEL_DOCTOR, LABEL_PLACEHOLDER})
 """What drainer itself gives to containers that it makes."""
 
 
-def _tcp(text: str) -> Tcp | None:
-    return Tcp(text) if text in set(Tcp) else None
-
-
-def _dump_fallback(text: str) -> DumpFallback | None:
-    return DumpFallback(text) if text in set(DumpFallback) else None
-
-
-def _restore_fallback(text: str) -> RestoreFallback | None:
-    return RestoreFallback(text) if text in set(RestoreFallback) else None
+def _word(kind: type[StrEnum], text: str) -> StrEnum | None:
+    return kind(text) if text in set(kind) else None
 
 
 def _seconds(text: str) -> int | None:
@@ -46,12 +40,16 @@ def _seconds(text: str) -> int | None:
 
 _READERS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
     LABEL_PRIORITY: ("priority", priority.parse, ""),
-    LABEL_TCP: ("tcp", _tcp, " or ".join(Tcp)),
+    LABEL_TCP: ("tcp", partial(_word, Tcp), " or ".join(Tcp)),
     LABEL_TIMEOUT: ("timeout", _seconds, f"1 to {LONGEST} (seconds)"),
-    LABEL_ON_DUMP_FAILURE: ("on_dump_failure", _dump_fallback, " or ".join(DumpFallback)),
+    LABEL_ON_DUMP_FAILURE: (
+        "on_dump_failure",
+        partial(_word, DumpFallback),
+        " or ".join(DumpFallback),
+    ),
     LABEL_ON_RESTORE_FAILURE: (
         "on_restore_failure",
-        _restore_fallback,
+        partial(_word, RestoreFallback),
         " or ".join(RestoreFallback),
     ),
 }
