@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -12,8 +12,8 @@ from drainer.admission import Admission
 from drainer.budget import UNDO_SECONDS, doubtful, measured, too_late
 from drainer.carriers.base import Carriers
 from drainer.compatibility import require_same_engine
-from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
+from drainer.drain_options import DrainOptions
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
 from drainer.ghost import look
@@ -45,21 +45,6 @@ KILL_PATIENCE = 30.0
 
 LOSSES = frozenset({"exec_sessions", "tcp_connections"})
 """Notes on what a carried container loses; the other notes are advice before a drain."""
-
-
-@dataclass(frozen=True, slots=True)
-class DrainOptions:
-    """How a drain is run."""
-
-    trigger: str = "manual"
-    parallel: int = 2
-    container_timeout: float = 300.0
-    """Seconds that one checkpoint may take."""
-    stop_failed: bool = False
-    """Whether to stop a container in order that could not be checkpointed."""
-    reason: str = ""
-    """Why it was asked for, and by whom."""
-    by: str = ""
 
 
 def settle(
@@ -297,7 +282,7 @@ class _Worker:
         if not self._record.entry(entry.id).paused:
             self._engine.pause(entry.id)
         carrier = self._carriers[entry.route]
-        limit = self._limit(entry)
+        limit = self._deadline.limit(self._options.seconds(entry), keep=UNDO_SECONDS)
         begin = time.monotonic()
         carrier.checkpoint(entry, limit)
         took = time.monotonic() - begin
@@ -356,24 +341,19 @@ class _Worker:
         left = release(self._engine, self._record, self._carriers, entry, why, unsure=unsure)
         self._on_change(left)
         begun = entry.state in {State.DUMPING, State.DUMPED}
-        if self._stops_failed(entry) and begun and left.state is State.LEFT:
+        if (
+            self._options.stops_failed(self._planned[entry.id].wish)
+            and begun
+            and left.state is State.LEFT
+        ):
             self._stop_in_order(left)
-
-    def _stops_failed(self, entry: Entry) -> bool:
-        wished = self._planned[entry.id].wish.on_dump_failure
-        return self._options.stop_failed if wished is None else wished is DumpFallback.STOP
-
-    def _limit(self, entry: Entry) -> float:
-        """Return how many seconds a step of this container may take."""
-        seconds = entry.timeout or self._options.container_timeout
-        return self._deadline.limit(seconds, keep=UNDO_SECONDS)
 
     def _stop_in_order(self, entry: Entry) -> None:
         """Take down what could not be checkpointed; without a checkpoint a resume starts it cold.
 
         Written first: if it then still runs, a resume gives it back.
         """
-        limit = self._limit(entry)
+        limit = self._deadline.limit(self._options.seconds(entry), keep=UNDO_SECONDS)
         try:
             now = self._engine.inspect(entry.id)
             self._advance(entry, State.STOPPED, started_at=now.started_at)

@@ -84,8 +84,7 @@ def resume(
             wait_for_engine(engine, deadline, options.engine_wait)
     if not worker.unsettled:
         last = record.finish()
-        if options.retention:
-            expire(record.directory, last, carriers, options.retention, datetime.now(UTC))
+        expire(record.directory, last, carriers, options.retention, datetime.now(UTC))
     return record.manifest
 
 

@@ -38,10 +38,12 @@ def expire(
     directory: StateDirectory,
     last: Manifest,
     carriers: Carriers,
-    retention: Retention,
+    retention: Retention | None,
     now: datetime,
 ) -> None:
-    """Discard what is to be kept no longer beside the last drain. Never raises."""
+    """Discard what is to be kept no longer beside the last drain; None keeps all. Never raises."""
+    if retention is None:
+        return
     history = HistoryFiles(directory)
     # What is left when Docker does not answer is there for the next resume.
     with suppress(DrainerError):

@@ -25,7 +25,8 @@ from drainer.doctor.examine import take_facts
 from drainer.doctor.facts import Facts
 from drainer.doctor.record import remember
 from drainer.doctor.trial import Acts, Trial, clean_up, try_route
-from drainer.drain import LEAST_SECONDS, DrainOptions
+from drainer.drain import LEAST_SECONDS
+from drainer.drain_options import DrainOptions
 from drainer.errors import DrainerError, ExitCode
 from drainer.manifest import Manifest
 from drainer.model import EngineFacts, Plan

@@ -18,7 +18,8 @@ from drainer.cli.wiring import (
 )
 from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
-from drainer.drain import DrainOptions, adds, drain, outcome_counts, settle
+from drainer.drain import adds, drain, outcome_counts, settle
+from drainer.drain_options import DrainOptions
 from drainer.errors import ExitCode
 from drainer.hooks import AFTER_DRAIN
 from drainer.host import power
@@ -51,16 +52,9 @@ def run(
     if at_shutdown and not kind:
         output.say("the host is not going down: nothing drained")
         return
-    configured = settings.loaded.config.drain
     request = request_file.read() if at_shutdown else Request(reason, power.who())
-    options = DrainOptions(
-        "shutdown" if at_shutdown else "manual",
-        given(parallel, configured.parallel) or cpus(),
-        given(container_timeout, configured.container_timeout),
-        stop_failed=given(fallback, configured.on_dump_failure) is DumpFallback.STOP,
-        reason=request.reason,
-        by=request.by,
-    )
+    trigger = "shutdown" if at_shutdown else "manual"
+    options = _options(settings, trigger, request, parallel, container_timeout, fallback)
     deadline = Deadline(budget)
     outcome = _locked(settings, deadline, options, wait=LOCK_WAIT if at_shutdown else 0)
     manifest_output.show_outcome(outcome.manifest, as_json=as_json)
@@ -80,19 +74,31 @@ def now(settings: Settings, request: Request) -> tuple[Manifest, ExitCode]:
 
     It did not go well if somebody wanted an end of it, although all was carried by then.
     """
-    configured = settings.loaded.config.drain
-    options = DrainOptions(
-        "manual",
-        configured.parallel or cpus(),
-        configured.container_timeout,
-        stop_failed=configured.on_dump_failure is DumpFallback.STOP,
-        reason=request.reason,
-        by=request.by,
-    )
+    options = _options(settings, "manual", request)
     deadline = Deadline(None)
     outcome = _locked(settings, deadline, options, wait=0)
     code = _code(outcome, deadline)
     return outcome.manifest, interrupted_code(deadline) if deadline.interrupted else code
+
+
+def _options(
+    settings: Settings,
+    trigger: str,
+    request: Request,
+    parallel: int | None = None,
+    container_timeout: float | None = None,
+    fallback: DumpFallback | None = None,
+) -> DrainOptions:
+    """Put what is asked for together with what is configured, where that is None."""
+    configured = settings.loaded.config.drain
+    return DrainOptions(
+        trigger,
+        given(parallel, configured.parallel) or cpus(),
+        given(container_timeout, configured.container_timeout),
+        stop_failed=given(fallback, configured.on_dump_failure) is DumpFallback.STOP,
+        reason=request.reason,
+        by=request.by,
+    )
 
 
 def _locked(settings: Settings, deadline: Deadline, options: DrainOptions, wait: float) -> Outcome:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from drainer.drain import DrainOptions, new_manifest, outcome_counts
+from drainer.drain import new_manifest, outcome_counts
+from drainer.drain_options import DrainOptions
 from drainer.errors import (
     CheckpointInvalidError,
     DrainerError,

@@ -13,7 +13,8 @@ from drainer.carriers.runtime import RuntimeCarrier
 from drainer.cli.wiring import remove_placeholders
 from drainer.compatibility import host_obstacles, require_same_engine
 from drainer.deadline import Deadline
-from drainer.drain import DrainOptions, adds, drain, settle
+from drainer.drain import adds, drain, settle
+from drainer.drain_options import DrainOptions
 from drainer.engine.fake import Call, FakeEngine
 from drainer.host.fake import FakeHost
 from drainer.inventory import take_inventory
