@@ -29,7 +29,10 @@ NAME = "runc"
 AGENT = Path(__file__).with_name("agent.py")
 
 LEAVE_SECONDS = 1.0
-"""How long a shell may take from its start until it opens its script."""
+"""How long the kernel may take to make a process a shell that is to read the stand-in."""
+READ_POLL = 0.1
+READ_SECONDS = 30.0
+"""How long such a shell may take until it has read it and is runc."""
 
 _FIRST_LINES = "#!/bin/sh\n# drainer stands in for runc while it restores containers.\n"
 _TEMPORARY = ".drainer-runc-"
@@ -163,15 +166,29 @@ def remove(path: Path) -> bool:
     """Remove a stand-in; leave anything else alone. Tell whether there was one.
 
     First it is no program any more, so that nobody who looks for runc finds it (Go os/exec
-    LookPath); it goes when those who had found it have read it.
+    LookPath); it goes when those who had found it have read it. A shell opens it by its name only
+    some time after the kernel has, which is seconds on a busy host.
     """
     if not is_own(path):
         return False
     with suppress(OSError):
         path.chmod(0o644)
         time.sleep(LEAVE_SECONDS)
+        end = time.monotonic() + READ_SECONDS
+        while _is_being_read(path) and time.monotonic() < end:
+            time.sleep(READ_POLL)
         path.unlink()
         return True
+    return False
+
+
+def _is_being_read(path: Path) -> bool:
+    """Tell whether there is a shell that runs, or is about to run, this very script."""
+    wanted = os.fsencode(path)
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if file.read_bytes().split(b"\0")[1:2] == [wanted]:
+                return True
     return False
 
 

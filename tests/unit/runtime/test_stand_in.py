@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -287,6 +288,30 @@ def test_no_call_fails_because_it_goes_away_meanwhile(tmp_path: Path) -> None:
     finally:
         (tmp_path / "over").touch()
     assert [caller.communicate()[0] for caller in callers] == [""] * 8
+
+
+def test_it_stays_while_a_slow_shell_has_not_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "runc"
+    head = "".join(script("/bin/true").splitlines(keepends=True)[:2])
+    path.write_text(f"{head}read answer\n")
+    path.chmod(0o755)
+    shell = subprocess.Popen(["/bin/sh", path], stdin=subprocess.PIPE, text=True)
+    with ThreadPoolExecutor(1) as pool:
+        removed = pool.submit(remove, path)
+        time.sleep(0.5)
+        assert (removed.done(), path.exists()) == (False, True)
+        shell.communicate("go on\n")
+        assert removed.result(10)
+    assert not path.exists()
+
+
+def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drainer.runtime.stand_in.READ_SECONDS", 0.2)
+    path = tmp_path / "runc"
+    path.write_text(script("/bin/true"))
+    monkeypatch.setattr("drainer.runtime.stand_in._is_being_read", lambda _path: True)
+    assert remove(path)
+    assert not path.exists()
 
 
 # The window.
