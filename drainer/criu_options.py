@@ -13,7 +13,7 @@ else CRIU refuses (criu/sk-inet.c: `In-flight connection`)."""
 RUNC_SKIP_IN_FLIGHT = "tcp-skip-in-flight"
 """The same by runc, which from that version on sets it to false unless it is told."""
 RUNC_SETS_IT = (1, 3, 0)
-GHOST_LIMIT = "ghost-limit 1G"
+GHOST_LIMIT = "ghost-limit"
 """Above this size CRIU does not save a deleted file that is still open."""
 
 
@@ -30,7 +30,7 @@ def criu_options(subject: Subject) -> tuple[str, ...]:
             (skip, True),
             # Whether it has any is not known before it is frozen.
             (TCP_CLOSE, subject.wish.tcp is Tcp.CLOSE and not set_for_all),
-            (GHOST_LIMIT, bool(facts.deleted_files)),
+            (f"{GHOST_LIMIT} {subject.wish.ghost_limit_mib}M", bool(facts.deleted_files)),
         )
         if needed
     )

@@ -1,47 +1,36 @@
 """Carry out a plan: checkpoint what is eligible, writing ahead of each act."""
 
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 from drainer.admission import Admission
-from drainer.budget import UNDO_SECONDS, doubtful, measured, too_late
+from drainer.budget import doubtful
 from drainer.carriers.base import Carriers
 from drainer.compatibility import require_same_engine
 from drainer.deadline import Deadline
 from drainer.drain_options import DrainOptions
 from drainer.engine.base import Engine
-from drainer.errors import ContainerGoneError, DrainerError, EngineError, EngineTimeoutError
+from drainer.errors import ContainerGoneError, DrainerError, EngineError
 from drainer.ghost import look
 from drainer.host.base import Host
-from drainer.integrity import secure
 from drainer.manifest import CheckpointState, Entry, Manifest, State, checkpoint_name
-from drainer.model import Bond, Plan, PlanEntry, RestartPolicy, Verdict
-from drainer.order import waves
+from drainer.model import Bond, Plan, PlanEntry, Verdict
+from drainer.order import teams, waves
 from drainer.priority import urgency
 from drainer.recover import Step, next_step, waiting_users
 from drainer.release import forget, release, take_up
 from drainer.retain import keep_last
-from drainer.room import checkpoint_bytes, for_dump
+from drainer.room import checkpoint_bytes
 from drainer.schedule import run_in_order
 from drainer.store import evidence_file
 from drainer.store.manifest_file import ManifestFile, Record
-
-HELD = RestartPolicy("no")
-
-LEAST_SECONDS = 40.0
-"""What must be left of the budget to begin with one more container, so that it can be undone."""
+from drainer.takedown import TakeDown
 
 LOOKS_AT_ONCE = 16
 """Each may have to wait for seconds, and does nothing meanwhile."""
-
-KILL_POLL = 1.0
-KILL_PATIENCE = 30.0
-"""Seconds to see a container go down after Docker did not answer the kill."""
 
 LOSSES = frozenset({"exec_sessions", "tcp_connections"})
 """Notes on what a carried container loses; the other notes are advice before a drain."""
@@ -190,188 +179,45 @@ def drain(
     left = deadline.left
     ordered = sorted(plan.carried, key=lambda e: doubtful(checkpoint_bytes(e.expected_bytes), left))
     entries = {e.container.id: e for e in ordered if e.container.id in new}
-    admission = Admission(lambda: host.places(plan.engine, str(file.directory.path)), deadline)
-    worker = _Worker(
-        engine, host, carriers, record, deadline, options, on_change, entries, admission
+    worker = TakeDown(
+        engine,
+        host,
+        carriers,
+        record,
+        deadline,
+        options,
+        on_change,
+        entries,
+        Admission(lambda: host.places(plan.engine, str(file.directory.path)), deadline),
     )
-    users: dict[str, list[str]] = {key: [] for key in entries}
-    for user in entries.values():
-        for provider in user.needs:
-            # A cycle was cut by the order of the waves.
-            if provider in entries and entries[provider].wave > user.wave:
-                users[provider].append(user.container.id)
-    run_in_order(users, worker.carry, options.parallel, urgency(entries.values()))
+    members, before = _teams(entries)
+    urgent = urgency(entries.values())
+    run_in_order(
+        before,
+        lambda team: worker.carry(members[team]),
+        options.parallel,
+        {team: max(urgent[i] for i in ids) for team, ids in members.items()},
+    )
     return record.manifest
 
 
-class _Worker:
-    """Takes single containers down, each in a thread of its own."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        host: Host,
-        carriers: Carriers,
-        record: Record,
-        deadline: Deadline,
-        options: DrainOptions,
-        on_change: Callable[[Entry], None],
-        planned: Mapping[str, PlanEntry],
-        admission: Admission,
-    ) -> None:
-        self._engine = engine
-        self._host = host
-        self._carriers = carriers
-        self._record = record
-        self._deadline = deadline
-        self._options = options
-        self._on_change = on_change
-        self._planned = planned
-        self._admission = admission
-
-    def carry(self, container: str) -> None:
-        """Take one container through held, dumping, dumped and stopped, or give it back."""
-        entry = self._record.entry(container)
-        planned = self._planned[container]
-        size = planned.expected_bytes
-        wanted = partial(for_dump, planned.route, size, planned.processes)
-        with self._admission.of(container, wanted) as no_room:
-            if why := self._too_late(entry) or no_room:
-                self._on_change(self._record.update(container, state=State.LEFT, detail=why))
-            else:
-                self._take_down(entry)
-
-    def _too_late(self, entry: Entry) -> str:
-        """Say why nothing more is begun, or not this one; empty if it is."""
-        if self._deadline.interrupted:
-            return "interrupted"
-        left = self._deadline.left
-        if left is not None and left < LEAST_SECONDS:
-            return "the budget ended before it"
-        # Others are of an earlier drain, whose disk may have been less busy, or written otherwise.
-        alike = (entry.checkpoint, entry.route)
-        entries = self._record.manifest.entries
-        pace = measured(e for e in entries if (e.checkpoint, e.route) == alike)
-        size = checkpoint_bytes(self._planned[entry.id].expected_bytes)
-        return too_late(size, pace, left, entry.route)
-
-    def _take_down(self, entry: Entry) -> None:
-        try:
-            self._hold(entry)
-            self._dump(entry)
-            self._stop(entry)
-        except Exception as error:
-            self._give_up(entry, error)
-            if not isinstance(error, DrainerError):
-                raise
-
-    def _advance(self, entry: Entry, state: State, **changes: object) -> None:
-        self._on_change(self._record.update(entry.id, state=state, **changes))
-
-    def _hold(self, entry: Entry) -> None:
-        container = self._engine.inspect(entry.id)
-        if container.started_at != entry.started_at:
-            raise DrainerError("it was restarted after the plan was made")
-        policy = container.restart_policy
-        self._advance(entry, State.HELD, paused=container.paused, restart_policy=policy)
-        if not policy.held:
-            self._engine.set_restart_policy(entry.id, HELD)
-
-    def _dump(self, entry: Entry) -> None:
-        self._advance(entry, State.DUMPING)
-        if not self._record.entry(entry.id).paused:
-            self._engine.pause(entry.id)
-        carrier = self._carriers[entry.route]
-        limit = self._deadline.limit(self._options.seconds(entry), keep=UNDO_SECONDS)
-        begin = time.monotonic()
-        carrier.checkpoint(entry, limit)
-        took = time.monotonic() - begin
-        directory = carrier.images(entry)
-        size = self._host.verify_checkpoint(directory)
-        container = self._engine.inspect(entry.id)
-        evidence, notes = secure(
-            self._host, self._record, container, directory, self._deadline, took
-        )
-        self._advance(
-            entry,
-            State.DUMPED,
-            size=size,
-            checkpoint_state=CheckpointState.COMPLETE,
-            evidence=evidence,
-            notes=(*entry.notes, *notes),
-        )
-
-    def _stop(self, entry: Entry) -> None:
-        container = self._engine.inspect(entry.id)
-        if not container.paused or container.started_at != entry.started_at:
-            raise DrainerError("somebody let it run on during the drain")
-        if self._host.kill_frozen(container):
-            # That Docker has not seen it yet takes nothing from it: a resume would make it look.
-            try:
-                self._advance(entry, State.STOPPED)
-            finally:
-                with suppress(DrainerError):
-                    self._engine.kill(entry.id)
-            return
-        try:
-            self._engine.kill(entry.id)
-        except EngineTimeoutError:
-            # It was sent: from here on the container must not be given back as if it lived.
-            self._see_it_down(entry)
-        self._advance(entry, State.STOPPED)
-
-    def _see_it_down(self, entry: Entry) -> None:
-        end = time.monotonic() + KILL_PATIENCE
-        while self._engine.inspect(entry.id).running:
-            if time.monotonic() >= end:
-                raise _UnclearError("Docker was told to kill it, and it is not down yet")
-            time.sleep(KILL_POLL)
-
-    def _give_up(self, entry: Entry, error: Exception) -> None:
-        entry = self._record.entry(entry.id)
-        why = error.message if isinstance(error, DrainerError) else repr(error)
-        down = entry.state is State.DUMPED and not self._runs(entry)
-        if entry.state is State.STOPPED:
-            return
-        if down or isinstance(error, _UnclearError):
-            # Whether it ran on before it went down is not known: a resume starts it cold.
-            self._on_change(self._record.update(entry.id, detail=why))
-            return
-        unsure = isinstance(error, EngineTimeoutError)
-        left = release(self._engine, self._record, self._carriers, entry, why, unsure=unsure)
-        self._on_change(left)
-        begun = entry.state in {State.DUMPING, State.DUMPED}
-        if (
-            self._options.stops_failed(self._planned[entry.id].wish)
-            and begun
-            and left.state is State.LEFT
-        ):
-            self._stop_in_order(left)
-
-    def _stop_in_order(self, entry: Entry) -> None:
-        """Take down what could not be checkpointed; without a checkpoint a resume starts it cold.
-
-        Written first: if it then still runs, a resume gives it back.
-        """
-        limit = self._deadline.limit(self._options.seconds(entry), keep=UNDO_SECONDS)
-        try:
-            now = self._engine.inspect(entry.id)
-            self._advance(entry, State.STOPPED, started_at=now.started_at)
-            self._engine.set_restart_policy(entry.id, HELD)
-            self._engine.stop_in_order(entry.id, limit)
-        except DrainerError as error:
-            why = f"{entry.detail}; and it was not seen to stop: {error.message}"
-            self._record.update(entry.id, detail=why)
-
-    def _runs(self, entry: Entry) -> bool:
-        try:
-            return self._engine.inspect(entry.id).running
-        except DrainerError:
-            return True
-
-
-class _UnclearError(EngineError):
-    """A container was told to die, and whether it did is not known."""
+def _teams(entries: Mapping[str, PlanEntry]) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
+    """Return who is drained in one go, by one of them, and for each the teams that go before it."""
+    # A cycle was cut by the order of the waves.
+    uses = {
+        i: [p for p in e.needs if p in entries and entries[p].wave > e.wave]
+        for i, e in entries.items()
+    }
+    team_of = teams(uses, {i: e.wish.group for i, e in entries.items()})
+    members: dict[str, list[str]] = {}
+    for identity in entries:
+        members.setdefault(team_of[identity], []).append(identity)
+    before: dict[str, set[str]] = {team: set() for team in members}
+    for user, providers in uses.items():
+        for provider in providers:
+            if team_of[provider] != team_of[user]:
+                before[team_of[provider]].add(team_of[user])
+    return members, before
 
 
 def outcome_counts(manifest: Manifest) -> tuple[int, int]:

@@ -10,15 +10,39 @@ from typing import Any
 
 from drainer import priority
 from drainer.config.choices import DumpFallback, RestoreFallback, Tcp
-from drainer.model import LABEL_DOCTOR, LABEL_ENABLE, LABEL_PLACEHOLDER, LABEL_PRIORITY, Wish
+from drainer.model import GROUP, Wish
 
 PREFIX = "drainer."
+LABEL_ENABLE = "drainer.enable"
+"""Container label: `false` opts the container out of being carried."""
+
+LABEL_PRIORITY = "drainer.priority"
+"""Container label: a whole number; what is higher is carried first, and rather than others."""
+LABEL_GROUP = "drainer.group"
+"""Container label: a name. Containers with the same one are carried together, or none of them."""
+
+LABEL_PROJECT = "com.docker.compose.project"
+"""Compose's own: the name of the project that a container belongs to."""
+
+LABEL_PLACEHOLDER = "drainer.placeholder"
+"""Label of the containers that only hold addresses during a resume; drainer removes them."""
+PLACEHOLDER_PREFIX = "drainer-placeholder-"
+"""How their names begin: a label alone may come with an image."""
+
+LABEL_DOCTOR = "drainer.doctor"
+"""Label of the images and containers that `drainer doctor --live` makes for its trials."""
+
+TRIAL_PREFIX = "drainer-doctor-"
+"""How the names of those containers begin."""
+
 LABEL_TCP = "drainer.tcp"
 LABEL_TIMEOUT = "drainer.timeout"
 LABEL_ON_DUMP_FAILURE = "drainer.on-dump-failure"
 LABEL_ON_RESTORE_FAILURE = "drainer.on-restore-failure"
 LONGEST = 86400
 """Seconds that a label may give a checkpoint or a restore, at most."""
+
+GROUP_WORDS = "a name of at most 63 letters, digits, `_`, `.` and `-`"
 
 _ALIKE = 0.75
 """How much of a known label an unknown one must have for it to be meant (difflib's ratio)."""
@@ -33,6 +57,10 @@ def _word(kind: type[StrEnum], text: str) -> StrEnum | None:
     return kind(text) if text in set(kind) else None
 
 
+def _group(text: str) -> str | None:
+    return text if re.fullmatch(GROUP, text) else None
+
+
 def _seconds(text: str) -> int | None:
     value = int(text) if re.fullmatch(r"[0-9]{1,5}", text, re.ASCII) else 0
     return value if 1 <= value <= LONGEST else None
@@ -40,6 +68,7 @@ def _seconds(text: str) -> int | None:
 
 _READERS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
     LABEL_PRIORITY: ("priority", priority.parse, ""),
+    LABEL_GROUP: ("group", _group, GROUP_WORDS),
     LABEL_TCP: ("tcp", partial(_word, Tcp), " or ".join(Tcp)),
     LABEL_TIMEOUT: ("timeout", _seconds, f"1 to {LONGEST} (seconds)"),
     LABEL_ON_DUMP_FAILURE: (

@@ -7,25 +7,8 @@ from enum import StrEnum
 from drainer.config.choices import DumpFallback, RestoreFallback, Tcp
 from drainer.storage import NOT_KNOWN, Places
 
-LABEL_ENABLE = "drainer.enable"
-"""Container label: `false` opts the container out of being carried."""
-
-LABEL_PROJECT = "com.docker.compose.project"
-"""Compose's own: the name of the project that a container belongs to."""
-LABEL_PRIORITY = "drainer.priority"
-"""Container label: a whole number; what is higher is carried first, and rather than others."""
-
-LABEL_PLACEHOLDER = "drainer.placeholder"
-"""Label of the containers that only hold addresses during a resume; drainer removes them."""
-PLACEHOLDER_PREFIX = "drainer-placeholder-"
-"""How their names begin: a label alone may come with an image."""
-
-LABEL_DOCTOR = "drainer.doctor"
-"""Label of the images and containers that `drainer doctor --live` makes for its trials."""
-
-TRIAL_PREFIX = "drainer-doctor-"
-"""How the names of those containers begin."""
-
+GROUP = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
+"""What names of groups look like."""
 
 OWN_NETWORKS = ("bridge", "host", "none")
 """Docker's own, which it finds by name. The bridge has another id after every start of Docker."""
@@ -294,10 +277,14 @@ class Wish:
     place: str = ""
     """Where it says whether to carry it: `file:line`, empty if nobody said anything."""
     priority: int = 0
+    group: str = ""
+    """With whom it is carried, or not at all; empty for on its own."""
     tcp: Tcp = Tcp.CLOSE
     """What becomes of its open TCP connections."""
     timeout: int = 0
     """Seconds for its checkpoint, and for its restore; 0: as for all."""
+    ghost_limit_mib: int = 1024
+    """MiB up to which a deleted file that is still open is saved."""
     on_dump_failure: DumpFallback | None = None
     """None: as for all."""
     on_restore_failure: RestoreFallback | None = None
@@ -312,6 +299,8 @@ class Subject:
     host: HostFacts
     engine: EngineFacts
     providers: tuple["Provider", ...] = ()
+    group_skipped: tuple[str, ...] = ()
+    """Names of the others of its group that are skipped for reasons of their own."""
     changing_addresses: tuple[str, ...] = ()
     """The networks on which its address may be another one after the resume, each with why."""
     wish: Wish = Wish()

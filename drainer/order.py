@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from graphlib import TopologicalSorter
 
-from drainer.model import LABEL_PROJECT, Bond, Container
+from drainer.labels import LABEL_PROJECT
+from drainer.model import Bond, Container
 
 Bonds = Mapping[str, Collection[tuple[str, Bond]]]
 """For each container's id, the ids of its providers and how it uses each."""
@@ -188,3 +189,20 @@ def waves(bonds: Bonds) -> dict[str, int]:
         sorter.done(*ready)
         wave += 1
     return wave_of
+
+
+def teams(uses: Mapping[str, Collection[str]], group_of: Mapping[str, str]) -> dict[str, str]:
+    """Name for each container one of those with which it is drained in one go, often itself.
+
+    `uses` says who uses whom, without a circle; `group_of` names groups, empty for none. Groups
+    that use each other are one team: none of them could go before the other.
+    """
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for node in uses:
+        if group_of.get(node):
+            members[group_of[node]].append(node)
+    linked = {node: [used for used in uses[node] if used in uses] for node in uses}
+    for ring in members.values():
+        for one, following in zip(ring, (*ring[1:], ring[0]), strict=True):
+            linked[one].append(following)
+    return _cycles(linked)

@@ -20,8 +20,9 @@ from drainer.addresses import (
 )
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError
+from drainer.labels import PLACEHOLDER_PREFIX
 from drainer.manifest import Entry
-from drainer.model import PLACEHOLDER_PREFIX, Address, Endpoint, Pool
+from drainer.model import Address, Endpoint, Pool
 from drainer.turns import Turns
 
 START_TIMEOUT = 120.0

@@ -1,7 +1,7 @@
 """The plan: what a drain would do now, decided from facts alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -26,6 +26,7 @@ from drainer.model import (
 )
 from drainer.order import Bonds, all_bonds, waves
 from drainer.rules import notes, refusals, skip_reasons
+from drainer.rules.namespaces import group_incomplete
 from drainer.storage import NOT_KNOWN, Places
 
 Reasons = Mapping[Route, tuple[Finding, ...]]
@@ -35,6 +36,20 @@ Reasons = Mapping[Route, tuple[Finding, ...]]
 def chosen_route(reasons: Reasons) -> Route | None:
     """Return the first route with nothing against it."""
     return next((route for route, found in reasons.items() if not found), None)
+
+
+def _skipped_itself(reasons: Reasons) -> bool:
+    """Tell whether a container would be skipped if it were in no group."""
+    return all(any(f.id != group_incomplete.id for f in found) for found in reasons.values())
+
+
+def _groups(subjects: Mapping[str, Subject]) -> Mapping[str, tuple[str, ...]]:
+    """Return the ids of each group's containers, by the group's name."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for identity, subject in subjects.items():
+        if subject.wish.group:
+            found[subject.wish.group].append(identity)
+    return {name: tuple(members) for name, members in found.items()}
 
 
 def skipping_reasons(reasons: Reasons) -> tuple[Finding, ...]:
@@ -50,11 +65,12 @@ def _judge(
     bonds: Bonds,
     wave_of: Mapping[str, int],
 ) -> dict[str, Reasons]:
-    """Return each container's reasons; a skipped provider counts among them.
+    """Return each container's reasons; skipped providers and a group's skipped members count.
 
     Providers come first, so the second round changes nothing unless containers use each other in
-    a circle. Rounds only ever skip more containers, so they end.
+    a circle, or are in groups. Rounds only ever skip more containers, so they end.
     """
+    groups = _groups(subjects)
     providers_first = sorted(subjects, key=lambda i: (-wave_of[i], i))
     reasons: dict[str, Reasons] = {}
     changed = True
@@ -71,7 +87,12 @@ def _judge(
                 )
                 for provider, bond in bonds[identity]
             )
-            asked = replace(subject, providers=used)
+            lacking = tuple(
+                subjects[other].container.name
+                for other in groups.get(subject.wish.group, ())
+                if other != identity and other in reasons and _skipped_itself(reasons[other])
+            )
+            asked = replace(subject, providers=used, group_skipped=lacking)
             found = {
                 route: against or skip_reasons(asked, route) for route, against in refused.items()
             }
@@ -140,14 +161,15 @@ def _give_room(
     subjects: dict[str, Subject],
     judge: Callable[[dict[str, Subject]], dict[str, Reasons]],
     own: Mapping[str, int],
-    needs: Mapping[str, Iterable[str]],
+    needs: Mapping[str, tuple[str, ...]],
     wave_of: Mapping[str, int],
     places: Places,
 ) -> tuple[dict[str, Subject], dict[str, Reasons]]:
     """Return subjects that know for which routes they have no room, and their reasons.
 
     `own` are their own priorities. A user that would raise a provider's, but has no room beside it,
-    does not, and takes only what the others leave. Each round finds another one, so rounds end.
+    does not, and takes only what the others leave; so does a group of which one has none. Each
+    round finds another one, so rounds end.
     """
     wanted = judge(subjects)
     wishes = {i: _demands(subjects[i], wanted[i], places) for i in subjects}
@@ -158,6 +180,10 @@ def _give_room(
         name = subjects[identity].container.name
         last = identity in passed_over
         return last, -priorities[identity], -wave_of[identity], name, identity
+
+    def alike(identity: str) -> tuple[str, tuple[str, ...]]:
+        group = subjects[identity].wish.group
+        return group, () if group else needs[identity]
 
     while True:
         priorities = priority.effective(own, needs, wave_of, users - passed_over)
@@ -172,12 +198,15 @@ def _give_room(
             for i in worth
             if i in users - passed_over
             and chosen_route(reasons[i]) is None
-            and any(priorities[i] > own[provider] for provider in needs[i])
+            and (
+                subjects[i].wish.group
+                or any(priorities[i] > own[provider] for provider in needs[i])
+            )
         ]
         if not vain:
             return asked, reasons
         # Who uses the same may be many, and would have no room in the next round either.
-        passed_over |= {i for i in vain if needs[i] == needs[vain[0]]}
+        passed_over |= {i for i in vain if alike(i) == alike(vain[0])}
 
 
 def _demands(subject: Subject, reasons: Reasons, places: Places) -> dict[Route, room.Demand]:

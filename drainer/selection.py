@@ -7,9 +7,13 @@ from fnmatch import fnmatchcase
 from drainer.config.choices import Mode
 from drainer.config.load import CONTAINERS, Loaded
 from drainer.config.model import ContainerRule
-from drainer.model import LABEL_PROJECT, Container, Wish
+from drainer.labels import LABEL_PROJECT
+from drainer.model import Container, Wish
 
-_OTHERS = ("priority", "tcp", "timeout", "on_dump_failure", "on_restore_failure")
+_OTHERS = (
+    *("priority", "group", "tcp", "timeout"),
+    *("on_dump_failure", "on_restore_failure"),
+)
 """The wishes that are called alike in a rule and here."""
 
 
@@ -40,7 +44,12 @@ def wish(loaded: Loaded, container: Container) -> Wish:
         if (value := next((v for r, _ in fitting if (v := getattr(r, name)) is not None), None))
         is not None
     }
-    return replace(Wish(carry=carry[0], place=carry[1]), **others)
+    for_all = Wish(
+        carry=carry[0],
+        place=carry[1],
+        ghost_limit_mib=config.drain.ghost_limit_mib,
+    )
+    return replace(for_all, **others)
 
 
 def fits(rule: ContainerRule, container: Container) -> bool:

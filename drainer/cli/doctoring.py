@@ -25,7 +25,6 @@ from drainer.doctor.examine import take_facts
 from drainer.doctor.facts import Facts
 from drainer.doctor.record import remember
 from drainer.doctor.trial import Acts, Trial, clean_up, try_route
-from drainer.drain import LEAST_SECONDS
 from drainer.drain_options import DrainOptions
 from drainer.errors import DrainerError, ExitCode
 from drainer.manifest import Manifest
@@ -35,6 +34,7 @@ from drainer.runtime.base import Runtime
 from drainer.store.files import StateDirectory
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
+from drainer.takedown import LEAST_SECONDS
 
 TRIAL_DIRECTORY = "doctor"
 """Below the state directory: the state directory of a trial, gone after it."""

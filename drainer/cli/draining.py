@@ -55,7 +55,10 @@ def run(
     request = request_file.read() if at_shutdown else Request(reason, power.who())
     trigger = "shutdown" if at_shutdown else "manual"
     options = _options(settings, trigger, request, parallel, container_timeout, fallback)
-    deadline = Deadline(budget)
+    configured = settings.loaded.config.drain.budget if at_shutdown else None
+    deadline = Deadline(given(budget, configured))
+    # The unit's time limit may be below a budget that was configured.
+    settings.host().notify("beginning to drain", extension(deadline))
     outcome = _locked(settings, deadline, options, wait=LOCK_WAIT if at_shutdown else 0)
     manifest_output.show_outcome(outcome.manifest, as_json=as_json)
     raise typer.Exit(_code(outcome, deadline))

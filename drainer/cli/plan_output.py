@@ -39,6 +39,7 @@ def _planned_json(entry: PlanEntry) -> dict[str, Any]:
         "needs": list(entry.needs),
         "expected_bytes": entry.expected_bytes,
         "priority": entry.priority,
+        "group": entry.wish.group,
     }
 
 
@@ -48,9 +49,10 @@ def show_plan(plan: Plan) -> None:
         output.line("No container is running.")
         return
     ranked = any(e.priority for e in plan.entries)
-    priority = ("PRIORITY",) if ranked else ()
+    grouped = any(e.wish.group for e in plan.entries)
+    more = (*(("PRIORITY",) if ranked else ()), *(("GROUP",) if grouped else ()))
     output.show_table(
-        ("CONTAINER", "VERDICT", "ROUTE", "WAVE", *priority, "SIZE", "WHY"),
+        ("CONTAINER", "VERDICT", "ROUTE", "WAVE", *more, "SIZE", "WHY"),
         [
             (
                 e.container.name,
@@ -58,6 +60,7 @@ def show_plan(plan: Plan) -> None:
                 e.route if e.verdict is Verdict.CARRY else "-",
                 str(e.wave) if e.verdict is Verdict.CARRY else "-",
                 *((str(e.priority),) if ranked else ()),
+                *((e.wish.group or "-",) if grouped else ()),
                 size(e.expected_bytes) if e.verdict is Verdict.CARRY else "-",
                 _why(e),
             )

@@ -57,7 +57,8 @@ def run(
     An option that is None is as it is configured.
     """
     configured = settings.loaded.config.resume
-    deadline = Deadline(budget)
+    deadline = Deadline(given(budget, configured.budget if at_boot else None))
+    settings.host().notify("beginning to resume", extension(deadline))
     state = settings.state()
     with lock(state, "resume", wait=LOCK_WAIT if at_boot else 0), interruptible(deadline):
         settings.runtime().sweep()

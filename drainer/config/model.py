@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from drainer.config.choices import DumpFallback, Mode, RestoreFallback, RouteChoice, Tcp
+from drainer.model import GROUP
 from drainer.priority import HIGHEST, LOWEST
 
 Parallel = Annotated[
@@ -19,6 +20,9 @@ Parallel = Annotated[
         description="Containers worked on at once; 0 means one per CPU, at least two.",
     ),
 ]
+LONGEST_DRAIN = 1100
+"""With what a drain takes to end, and the unit's limit once more, less than the 30 minutes after
+which systemd forces a reboot (JobTimeoutSec= of reboot.target)."""
 Pattern = Annotated[str, Field(min_length=1, max_length=300)]
 
 
@@ -38,6 +42,24 @@ class Drain:
         ),
     ] = DumpFallback.LEAVE
 
+    budget: Annotated[
+        int,
+        Field(
+            ge=60,
+            le=LONGEST_DRAIN,
+            description="Seconds for all of a drain at a shutdown; one by hand has no limit.",
+        ),
+    ] = 540
+    ghost_limit_mib: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1 << 20,
+            description="MiB up to which a deleted file that is still open is saved "
+            "(runtime route).",
+        ),
+    ] = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Resume:
@@ -54,6 +76,14 @@ class Resume:
             "the beginning (cold), or left down."
         ),
     ] = RestoreFallback.COLD
+    budget: Annotated[
+        int,
+        Field(
+            ge=60,
+            le=86400,
+            description="Seconds for all of a resume at boot; one by hand has no limit.",
+        ),
+    ] = 720
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +132,13 @@ class ContainerRule:
     priority: Annotated[
         Annotated[int, Field(ge=LOWEST, le=HIGHEST)] | None,
         Field(description="What is higher is carried first, and rather where room is short."),
+    ] = None
+    group: Annotated[
+        Annotated[str, Field(pattern=f"^{GROUP}$")] | None,
+        Field(
+            description="Those with the same name are carried together, or none of them. "
+            "At most 63 letters, digits, `_`, `.` and `-`."
+        ),
     ] = None
     tcp: Annotated[
         Tcp | None,

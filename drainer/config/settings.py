@@ -51,6 +51,8 @@ def _allowed(kind: dict[str, Any], kinds: dict[str, dict[str, Any]]) -> str:
         kind = kinds[first["$ref"].rpartition("/")[2]] if "$ref" in first else first
     if "enum" in kind:
         return ", ".join(kind["enum"])
+    if "pattern" in kind:
+        return "a name"
     if kind["type"] == "integer":
         return f"{kind['minimum']} to {kind['maximum']}"
     return {"boolean": "true, false", "string": "a pattern", "array": "a list"}[kind["type"]]

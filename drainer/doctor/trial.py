@@ -14,8 +14,9 @@ from drainer.doctor.rootfs import SHELL
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError
 from drainer.host.base import Host
+from drainer.labels import TRIAL_PREFIX
 from drainer.manifest import Entry, Manifest, State
-from drainer.model import TRIAL_PREFIX, EngineFacts, HostFacts, Plan, Route, Verdict
+from drainer.model import EngineFacts, HostFacts, Plan, Route, Verdict
 from drainer.plan import make_plan
 
 PROGRAM = (

@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 from drainer.engine import answer, inspect
 from drainer.engine.docker_requests import Requests
-from drainer.model import LABEL_PLACEHOLDER, PLACEHOLDER_PREFIX, Endpoint, Pool
+from drainer.labels import LABEL_PLACEHOLDER, PLACEHOLDER_PREFIX
+from drainer.model import Endpoint, Pool
 
 
 class AddressCalls(Requests):

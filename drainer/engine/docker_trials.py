@@ -7,7 +7,7 @@ from urllib.parse import quote
 from drainer.engine import answer, inspect
 from drainer.engine.docker_requests import Requests
 from drainer.errors import EngineError
-from drainer.model import LABEL_DOCTOR, TRIAL_PREFIX
+from drainer.labels import LABEL_DOCTOR, TRIAL_PREFIX
 
 _NOT_FOUND = 404
 _CONTAINERS = json.dumps({"label": [LABEL_DOCTOR], "name": [f"^/{TRIAL_PREFIX}"]})

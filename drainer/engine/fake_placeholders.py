@@ -6,15 +6,8 @@ from contextlib import suppress
 from drainer.engine.fake_gone import Gone
 from drainer.engine.fake_requests import FakeRequests
 from drainer.errors import ContainerGoneError, EngineError
-from drainer.model import (
-    LABEL_PLACEHOLDER,
-    PLACEHOLDER_PREFIX,
-    Address,
-    Container,
-    Endpoint,
-    Membership,
-    Pool,
-)
+from drainer.labels import LABEL_PLACEHOLDER, PLACEHOLDER_PREFIX
+from drainer.model import Address, Container, Endpoint, Membership, Pool
 
 
 class FakePlaceholders(FakeRequests):

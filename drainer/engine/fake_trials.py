@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from drainer.engine.fake_requests import FakeRequests
 from drainer.errors import EngineError
-from drainer.model import LABEL_DOCTOR, TRIAL_PREFIX, Container
+from drainer.labels import LABEL_DOCTOR, TRIAL_PREFIX
+from drainer.model import Container
 
 
 class FakeTrials(FakeRequests):

@@ -26,6 +26,7 @@ SKIPS: tuple[Rule, ...] = (
     *processes.RULES,
     namespaces.provider_skipped,
     *room.RULES,
+    namespaces.group_incomplete,
 )
 NOTES: tuple[Rule, ...] = _notes.RULES
 

@@ -1,5 +1,6 @@
 """Skip reasons from what a container shares with the host and with other containers."""
 
+from drainer.labels import LABEL_GROUP
 from drainer.model import Bond, Container, Route, Subject
 from drainer.rules.rule import Rule, listed, shown, skip, when
 from drainer.versions import version_of
@@ -73,5 +74,18 @@ def provider_skipped(subject: Subject) -> str | None:
     )
 
 
+@skip(
+    "group_incomplete",
+    f"Another container of its group (`{LABEL_GROUP}`) is skipped, and a group is carried as a "
+    "whole or not at all.",
+    "Look up why that container is skipped and remove the cause, or take one of the two out of the "
+    "group.",
+)
+def group_incomplete(subject: Subject) -> str | None:
+    """Who named the group said that some of it alone is worth less than nothing."""
+    skipped = listed(subject.group_skipped)
+    return None if skipped is None else f"group {shown(subject.wish.group)}: {skipped}"
+
+
 RULES: tuple[Rule, ...] = (pid_host, pid_container, netns_restore_broken)
-"""The most fundamental first, without `provider_skipped`, which comes after a container's own."""
+"""The most fundamental first, without those from other containers, which come after its own."""

@@ -1,8 +1,8 @@
 """Notes: what the owner of a container should know though it is carried."""
 
 from drainer import priority
-from drainer.labels import LABEL_TCP, PREFIX, mistakes
-from drainer.model import LABEL_PRIORITY, Subject
+from drainer.labels import LABEL_PRIORITY, LABEL_TCP, PREFIX, mistakes
+from drainer.model import Subject
 from drainer.rules.namespaces import has_own_network
 from drainer.rules.rule import Rule, listed, note, shown, when
 

@@ -1,6 +1,7 @@
 """Skip reasons from a container's labels, life cycle and basic settings (docker inspect)."""
 
-from drainer.model import LABEL_ENABLE, Route, Subject
+from drainer.labels import LABEL_ENABLE
+from drainer.model import Route, Subject
 from drainer.rules.rule import Rule, shown, skip, when
 
 _YES = frozenset({"true", "yes", "1", "on"})

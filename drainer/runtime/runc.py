@@ -17,7 +17,7 @@ from drainer.runtime.abort import abort
 from drainer.runtime.base import Order, Place
 from drainer.text import printable
 
-RESTORE_FLAGS = ("file-locks", "tcp-established", "ext-unix-sk", "link-remap")
+RESTORE_FLAGS = ("file-locks", "tcp-established", "ext-unix-sk")
 FLAGS = (*RESTORE_FLAGS, "tcp-skip-in-flight")
 """Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
 

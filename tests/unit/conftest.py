@@ -15,8 +15,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drainer.runtime.stand_in.LEAVE_SECONDS", 0.1)
     monkeypatch.setattr("drainer.admission.PATIENCE", 0.0)
     monkeypatch.setattr("drainer.ghost.PATIENCE", 0.0)
-    monkeypatch.setattr("drainer.drain.KILL_POLL", 0.0)
-    monkeypatch.setattr("drainer.drain.KILL_PATIENCE", 0.0)
+    monkeypatch.setattr("drainer.takedown.KILL_POLL", 0.0)
+    monkeypatch.setattr("drainer.takedown.KILL_PATIENCE", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -103,6 +103,7 @@ class Wish:
     which: int
     paused: bool
     network: str
+    group: str
 
 
 def wishes() -> st.SearchStrategy[Wish]:
@@ -114,6 +115,7 @@ def wishes() -> st.SearchStrategy[Wish]:
         which=st.integers(0, 5),
         paused=st.booleans(),
         network=st.sampled_from(("", "front", "front", "fixed")),
+        group=st.sampled_from(("", "", "one", "one", "two")),
     )
 
 
@@ -214,7 +216,10 @@ class History(RuleBasedStateMachine):
             tty=wish.kind == "tty",
             init=wish.kind == "init",
             auto_remove=wish.kind == "rm",
-            labels={"drainer.enable": "false"} if wish.kind == "opted out" else {},
+            labels={
+                **({"drainer.enable": "false"} if wish.kind == "opted out" else {}),
+                **({"drainer.group": wish.group} if wish.group else {}),
+            },
         )
         providers: tuple[str, ...] = ()
         running = [n for n in sorted(self.owned) if self.now(n).running]

@@ -232,13 +232,28 @@ def test_a_drain_says_how_far_it_is_and_puts_the_units_limit_off(drainer: Draine
     for name in ("a", "b"):
         drainer.world.add(name)
     assert drainer("drain", "--budget", "100", "--parallel", "1") == ExitCode.OK
-    first, *_, last = drainer.world.host.statuses
+    begin, first, *_, last = drainer.world.host.statuses
+    assert begin == "beginning to drain"
     assert first.startswith("drain: 0 of 2 done, about ")
     assert last == "drain: 2 of 2 done; b: stopped"
     extensions = drainer.world.host.extensions
     assert len(extensions) == len(drainer.world.host.statuses)
     assert all(GRACE < e <= 100 + GRACE for e in extensions)
     assert sorted(extensions, reverse=True) == extensions
+
+
+def test_at_a_shutdown_the_configured_budget_holds(drainer: Drainer, etc: Path) -> None:
+    drainer.world.add("a")
+    etc.mkdir()
+    (etc / "config.yaml").write_text("drain:\n  budget: 1000\nresume:\n  budget: 2000\n")
+    drainer.world.host.shutdown = "reboot"
+    assert drainer("drain", "--at-shutdown") == ExitCode.OK
+    # Before anything else: what comes next may take longer than the unit's own limit.
+    assert drainer.world.host.extensions[0] == pytest.approx(1000 + GRACE, abs=5)
+    drainer.world.host.extensions.clear()
+    drainer.world.reboot()
+    assert drainer("resume", "--at-boot") == ExitCode.OK
+    assert drainer.world.host.extensions[0] == pytest.approx(2000 + GRACE, abs=5)
 
 
 def test_a_resume_puts_its_units_limit_off_too(drainer: Drainer) -> None:

@@ -17,10 +17,10 @@ from drainer.cli.app import app
 from drainer.cli.resuming import ENGINE_WAIT
 from drainer.cli.wiring import GRACE, LOCK_WAIT, Settings
 from drainer.config.load import load
+from drainer.config.model import Config
 from drainer.config.settings import table
 from drainer.doctor import rootfs
 from drainer.doctor.checks import diagnose
-from drainer.drain import LEAST_SECONDS
 from drainer.errors import ExitCode
 from drainer.install import Action, Outcome
 from drainer.labels import LABELS
@@ -38,6 +38,7 @@ from drainer.report.words import COLUMNS
 from drainer.room import BYTES_KEPT
 from drainer.rules import NOTES, REFUSALS, SKIPS
 from drainer.runtime.abort import FAIL_SECONDS, KILL_SECONDS, UNLOCK_SECONDS
+from drainer.takedown import LEAST_SECONDS
 from drainer.units import DRAIN_UNIT, RESUME_UNIT, template
 from tests.lab.install import INSTALL
 from tests.unit.command import Drainer
@@ -318,15 +319,15 @@ def test_the_configuration_s_page_begins_with_a_file_that_is_one(etc: Path) -> N
 
 def test_the_units_numbers_are_the_documented_ones() -> None:
     limits = []
-    for unit, verb, key in (
-        (DRAIN_UNIT, "drain", "TimeoutStopSec"),
-        (RESUME_UNIT, "resume", "TimeoutStartSec"),
+    for unit, verb, key, budget in (
+        (DRAIN_UNIT, "drain", "TimeoutStopSec", Config().drain.budget),
+        (RESUME_UNIT, "resume", "TimeoutStartSec", Config().resume.budget),
     ):
         text = template(unit)
-        budget = re.findall(r"--budget (\d+)$", text, re.MULTILINE)[0]
+        assert f"(`{verb}.budget`, {budget})" in text
         limit = re.findall(rf"^{key}=(\d+)$", text, re.MULTILINE)[0]
         limits.append((budget, limit))
-        assert f"The unit gives {budget}." in section(read("docs/commands.md"), verb)
+        assert f"(configuration.md#settings), {budget} |" in section(read("docs/commands.md"), verb)
         assert f"{verb} by the unit has {budget} seconds" in read("README.md")
         assert f"{int(limit) // 60} minutes" in section(
             read("README.md"), "What it does to your host"

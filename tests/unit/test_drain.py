@@ -12,8 +12,9 @@ from drainer.errors import (
     EngineTimeoutError,
     StorageError,
 )
+from drainer.labels import LABEL_ENABLE
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import LABEL_ENABLE, ROUTES, Address, Mount, RestartPolicy, Route
+from drainer.model import ROUTES, Address, Mount, RestartPolicy, Route
 from drainer.runtime.base import Place
 from tests.unit.world import Clock, Killed, World, container_id
 

@@ -7,7 +7,7 @@ import pytest
 from drainer.config.choices import DumpFallback, RestoreFallback, Tcp
 from drainer.criu_options import criu_options
 from drainer.errors import EngineError
-from drainer.labels import mistakes, wish
+from drainer.labels import GROUP_WORDS, LABEL_GROUP, mistakes, wish
 from drainer.manifest import State
 from drainer.model import Container, Route, Wish
 from tests.unit.command import Drainer
@@ -144,3 +144,24 @@ def test_connections_are_closed_only_where_they_may_be() -> None:
     assert "tcp-close" in criu_options(Given().subject())
     assert "tcp-close" not in criu_options(Given(wish=Wish(tcp=Tcp.SKIP)).subject())
     assert "tcp-close" not in criu_options(on(criu_options=("tcp-established",)).subject())
+
+
+def test_deleted_files_are_saved_up_to_what_is_configured() -> None:
+    wished = Wish(ghost_limit_mib=7)
+    subject = Given(processes={"deleted_files": ("/x",)}, wish=wished).subject()
+    assert criu_options(subject)[-1] == "ghost-limit 7M"
+
+
+@pytest.mark.parametrize(
+    ("value", "group"), [("db", "db"), (" a.b-c_1 ", "a.b-c_1"), ("a" * 63, "a" * 63)]
+)
+def test_a_group_has_a_plain_name(value: str, group: str) -> None:
+    labels = {LABEL_GROUP: value}
+    assert (wish(labels, Wish(group="x")).group, mistakes(labels)) == (group, ())
+
+
+@pytest.mark.parametrize("value", ["", "-", "a b", "a" * 64, "é", "a/b"])
+def test_another_one_is_none_and_that_is_said(value: str) -> None:
+    labels = {LABEL_GROUP: value}
+    assert wish(labels, Wish(group="x")).group == "x"
+    assert mistakes(labels) == (f"{LABEL_GROUP} may be {GROUP_WORDS}",)

@@ -72,7 +72,7 @@ def test_each_goes_by_the_first_route_with_nothing_against_it() -> None:
         "file-locks",
         "skip-in-flight",
         "tcp-close",
-        "ghost-limit 1G",
+        "ghost-limit 1024M",
     )
 
 

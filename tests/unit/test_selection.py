@@ -1,10 +1,12 @@
 """What the configuration wishes for a container."""
 
+from dataclasses import replace
+
 import pytest
 
 from drainer.config.choices import Mode
 from drainer.config.load import Loaded
-from drainer.config.model import Config, ContainerRule
+from drainer.config.model import Config, ContainerRule, Drain
 from drainer.model import Container, Wish
 from drainer.selection import fits, wish
 
@@ -81,3 +83,10 @@ def test_opt_in_leaves_out_what_no_rule_carries() -> None:
     assert wish(said(mode=Mode.OPT_IN), WEB) == Wish(carry=False, place="c.yaml:9: mode: opt-in")
     carried = said(ContainerRule(name="web-*", carry=True), mode=Mode.OPT_IN)
     assert wish(carried, WEB) == Wish(carry=True, place="c.yaml:0")
+
+
+def test_the_limit_for_deleted_files_is_for_all_and_a_group_for_those_of_a_rule() -> None:
+    config = Config(
+        drain=Drain(ghost_limit_mib=5), containers=(ContainerRule(name="web-*", group="front"),)
+    )
+    assert wish(replace(said(), config=config), WEB) == Wish(ghost_limit_mib=5, group="front")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from drainer.cli.wiring import GRACE
+from drainer.config.model import LONGEST_DRAIN, Config
 from drainer.units import DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours, render, template
 
 PROGRAM = Path("/usr/bin/env")
@@ -22,10 +23,6 @@ def settings(unit: str) -> dict[str, str]:
 
 def seconds(unit: str, key: str) -> int:
     return int(settings(unit)[key])
-
-
-def budget(unit: str, key: str) -> int:
-    return int(settings(unit)[key].rpartition("--budget ")[2])
 
 
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
@@ -85,13 +82,14 @@ def test_what_criu_needs_for_a_dump_is_left_to_it(unit: str) -> None:
 
 
 def test_the_budgets_end_before_systemd_loses_patience() -> None:
-    drain, resume = budget(DRAIN_UNIT, "ExecStop"), budget(RESUME_UNIT, "ExecStart")
+    drain, resume = Config().drain.budget, Config().resume.budget
     limit = seconds(DRAIN_UNIT, "TimeoutStopSec")
     assert drain + 30 <= limit <= 30 * 60
     # What a drain puts the limit off to is within it, and even after a SIGTERM at the limit, which
     # gives TimeoutStopSec= once more, the reboot is not forced (JobTimeoutSec= of reboot.target).
     assert drain + GRACE <= limit
     assert limit + GRACE < limit + limit < 30 * 60
+    assert LONGEST_DRAIN + GRACE + limit < 30 * 60
     assert resume + 30 <= seconds(RESUME_UNIT, "TimeoutStartSec")
 
 

@@ -11,7 +11,8 @@ import pytest
 from drainer.cli.wiring import Settings
 from drainer.doctor import rootfs
 from drainer.errors import EngineError, EngineTimeoutError, ExitCode, HostIncapableError
-from drainer.model import LABEL_DOCTOR, Container
+from drainer.labels import LABEL_DOCTOR
+from drainer.model import Container
 from drainer.store.lock import lock
 from tests.unit.command import Drainer
 from tests.unit.world import World, container_id

@@ -49,6 +49,7 @@ class Given:
     host: Facts = field(default_factory=dict)
     engine: Facts = field(default_factory=dict)
     providers: tuple[Provider, ...] = ()
+    group_skipped: tuple[str, ...] = ()
     changing_addresses: tuple[str, ...] = ()
     wish: Wish = field(default_factory=Wish)
     no_room: dict[Route, str] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Given:
             replace(HOST, **self.host),
             replace(ENGINE, **self.engine),
             self.providers,
+            self.group_skipped,
             self.changing_addresses,
             self.wish,
             self.no_room,
@@ -380,6 +382,7 @@ SKIP_CASES = {
     ),
     "no_room_engine": Cases([_full(Route.ENGINE)], [_full(Route.RUNTIME), Given()]),
     "no_room_runtime": Cases([_full(Route.RUNTIME)], [_full(Route.ENGINE), Given()]),
+    "group_incomplete": Cases([Given(group_skipped=("db",), wish=Wish(group="g"))], [Given()]),
 }
 
 NOTE_CASES = {

@@ -54,9 +54,9 @@ def test_runc_is_told_to_checkpoint_and_leave_running(machine: Machine) -> None:
 
 def test_what_only_flags_can_set_are_flags_and_the_rest_is_in_a_file(machine: Machine) -> None:
     checkpoint(
-        machine, "file-locks", "tcp-close", "ghost-limit 9", "link-remap", "tcp-skip-in-flight"
+        machine, "file-locks", "tcp-close", "ghost-limit 9", "ext-unix-sk", "tcp-skip-in-flight"
     )
-    assert machine.calls[0][-4:] == ["--file-locks", "--link-remap", "--tcp-skip-in-flight", ID]
+    assert machine.calls[0][-4:] == ["--file-locks", "--ext-unix-sk", "--tcp-skip-in-flight", ID]
     environment = machine.environment
     assert environment.pop("CRIU_CONFIG_FILE") == str(machine.place.work / "criu.conf")
     assert environment.items() >= {"PATH": os.environ["PATH"]}.items()

@@ -1,0 +1,188 @@
+"""Groups: containers that are carried together, or not at all."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from drainer.errors import DrainerError, EngineError, EngineTimeoutError, RuntimeRefusedError
+from drainer.labels import LABEL_ENABLE, LABEL_GROUP
+from drainer.manifest import State
+from drainer.model import ROUTES, PlanEntry, Route, Verdict
+from drainer.order import teams
+from drainer.storage import FileSystem
+from tests.unit.test_budget_of_a_drain import expect
+from tests.unit.world import Clock, Killed, World, container_id
+
+PAIR = {LABEL_GROUP: "pair"}
+
+
+@pytest.fixture(autouse=True)
+def no_second_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let two drains of one host never have the same name."""
+    monkeypatch.setattr("drainer.drain.datetime", Clock)
+
+
+def entries(world: World) -> dict[str, PlanEntry]:
+    return {e.container.name: e for e in world.plan().entries}
+
+
+def populate(world: World) -> None:
+    world.add("left", "always", labels=PAIR)
+    world.add("right", "unless-stopped", labels=PAIR)
+
+
+def test_a_group_is_skipped_when_one_of_it_is(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    populate(world)
+    world.add("shell", "always", labels=PAIR, tty=True)
+    world.add("other", "always", labels={LABEL_GROUP: "others"})
+    world.add("alone", "always")
+    found = entries(world)
+    assert {n for n, e in found.items() if e.verdict is Verdict.CARRY} == {"other", "alone"}
+    assert [r.id for r in found["left"].reasons] == ["group_incomplete"]
+    assert found["left"].reasons[0].detail == "group pair: shell"
+    assert [r.id for r in found["shell"].reasons] == ["tty"]
+
+
+def test_who_uses_one_of_a_skipped_group_is_skipped_with_its_own_group(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    populate(world)
+    left = container_id("left")
+    world.add("right", labels={**PAIR, LABEL_ENABLE: "false"})
+    world.add("user", network_mode=f"container:{left}", labels={LABEL_GROUP: "users"})
+    world.add("friend", labels={LABEL_GROUP: "users"})
+    found = entries(world)
+    assert {n: [r.id for r in e.reasons] for n, e in found.items()} == {
+        "left": ["group_incomplete"],
+        "right": ["opted_out"],
+        "user": ["provider_skipped"],
+        "friend": ["group_incomplete"],
+    }
+
+
+def test_a_group_without_room_for_all_takes_none_from_others(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    for name in ("a-big", "b-big"):
+        world.add(name, labels={**PAIR, "drainer.priority": "5"})
+        expect(world, name, 600 << 20)
+    world.add("z-small")
+    expect(world, "z-small", 500 << 20)
+    world.host.other_places["state"] = FileSystem("8:1", "/", 1 << 30)
+    found = entries(world)
+    assert {n for n, e in found.items() if e.verdict is Verdict.CARRY} == {"z-small"}
+    assert {r.id for e in found.values() for r in e.reasons} == {
+        "no_room_runtime",
+        "group_incomplete",
+    }
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+@pytest.mark.parametrize("route", ROUTES)
+def test_all_are_paused_before_the_first_dump_and_dumped_before_the_first_kill(
+    tmp_path: Path, route: Route, parallel: int
+) -> None:
+    world = World(tmp_path, routes=(route,), parallel=parallel)
+    populate(world)
+    world.add("third", "always", labels=PAIR)
+    drained = world.drain()
+    assert {e.state for e in drained.entries} == {State.STOPPED}
+    steps = {"pause": 0, "create_checkpoint": 1, "dump": 1, "kill": 2}
+    order = [steps[c.method] for c in world.engine.calls if c.method in steps]
+    assert order == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    world.reboot()
+    resumed = world.resume()
+    assert {e.state for e in resumed.entries} == {State.RESTORED}
+    world.check_promise()
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize(
+    ("route", "call"), [(Route.ENGINE, "create_checkpoint"), (Route.RUNTIME, "dump")]
+)
+def test_if_one_cannot_be_dumped_all_go_on_running(
+    tmp_path: Path, route: Route, call: str, nth: int
+) -> None:
+    world = World(tmp_path, routes=(route,))
+    populate(world)
+    world.add("zed", "always")
+    world.engine.script(call, nth=nth, error=EngineError("it broke"))
+    drained = {e.name: e for e in world.drain().entries}
+    assert drained["left"].state is drained["right"].state is State.LEFT
+    details = {drained[name].detail for name in ("left", "right")}
+    failed = ("left", "right")[nth - 1]
+    assert f"its group goes together, and {failed} failed: it broke" in details
+    for name in ("left", "right"):
+        assert world.now(name).running
+        assert not world.now(name).paused
+    assert world.now("left").restart_policy.name == "always"
+    assert drained["zed"].state is State.STOPPED
+
+
+@pytest.mark.parametrize("end", ["power cut", "same boot"])
+@pytest.mark.parametrize("phase", ["drain", "resume"])
+@pytest.mark.parametrize("route", ROUTES)
+def test_drainer_may_die_at_any_instant(tmp_path: Path, route: Route, phase: str, end: str) -> None:
+    for number in range(1, 400):
+        world = World(tmp_path / str(number), routes=(route,))
+        populate(world)
+        if phase == "resume":
+            world.drain()
+            world.reboot()
+        world.kill_at(number)
+        with suppress(Killed):
+            world.drain() if phase == "drain" else world.resume()
+        completed = not world.dead
+        world.live_again()
+        if end == "power cut":
+            world.power_cut()
+        if not world.file.exists:
+            continue
+        assert world.resume().finished
+        world.check_promise()
+        world.check_debris(world.kept_checkpoints())
+        if completed:
+            return
+    pytest.fail("there was no end to the instants")
+
+
+@pytest.mark.parametrize("error", [EngineError, EngineTimeoutError, RuntimeRefusedError])
+@pytest.mark.parametrize(
+    "call", ["inspect", "set_restart_policy", "pause", "unpause", "kill", "dump"]
+)
+def test_any_one_call_may_fail(tmp_path: Path, call: str, error: type[DrainerError]) -> None:
+    for nth in range(1, 100):
+        world = World(tmp_path / str(nth), routes=(Route.RUNTIME,))
+        populate(world)
+        world.engine.script(call, nth=nth, error=error("it broke"))
+        world.drain()
+        made = sum(c.method == call for c in world.engine.calls)
+        world.reboot()
+        assert world.resume().finished
+        world.check_promise()
+        world.check_debris()
+        if made < nth:
+            return
+    pytest.fail("there was no end to the calls")
+
+
+def test_a_group_begins_only_with_time_for_all_of_it(tmp_path: Path) -> None:
+    world = World(tmp_path, budget=50.0, routes=(Route.ENGINE,))
+    populate(world)
+    for name in ("left", "right"):
+        expect(world, name, 400 << 20)
+    drained = world.drain()
+    assert {e.state for e in drained.entries} == {State.LEFT}
+    assert {e.detail[:33] for e in drained.entries} == {"it does not fit into the budget: "}
+    assert "pause" not in {c.method for c in world.engine.calls}
+
+
+def test_teams_of_groups_and_of_groups_that_use_each_other() -> None:
+    uses = {"a1": ["b1"], "a2": [], "b1": [], "b2": ["a2"], "c1": ["c2"], "c2": [], "d": ["a1"]}
+    groups = {n: n[0] for n in ("a1", "a2", "b1", "b2", "c1", "c2")}
+    found = teams(uses, groups)
+    assert len({found[n] for n in ("a1", "a2", "b1", "b2")}) == 1
+    assert found["c1"] == found["c2"]
+    assert found["d"] == "d"
+    assert len(set(found.values())) == 3
+    assert teams(uses, {}) == {n: n for n in uses}
