@@ -136,6 +136,13 @@ def new_bare_host(bare_image: Image, request: pytest.FixtureRequest) -> Iterator
         yield HostFactory(bare_image, _hosts_of(request), stack)
 
 
+@pytest.fixture(scope="module")
+def bare_host_of_module(bare_image: Image, request: pytest.FixtureRequest) -> Iterator[HostFactory]:
+    """Call it for a host without drainer, for all tests of a module."""
+    with ExitStack() as stack:
+        yield HostFactory(bare_image, _hosts_of(request), stack)
+
+
 def _hosts_of(request: pytest.FixtureRequest) -> list[Host]:
     hosts: list[Host] = []
     request.node.stash[_HOSTS] = hosts

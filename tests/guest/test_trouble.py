@@ -1,10 +1,12 @@
 """A host on which things go wrong: dumps that fail, damaged images, half-done work."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.documented import commands
 from tests.guest.suites import images, set_up
 from tests.lab.host import Host
 from tests.lab.workloads import Workload, number_log, numbers, policies, running, start_all
@@ -231,6 +233,38 @@ print(round((through - bare) * 1000, 1))
     assert more < 100
 
 
+def off_and_on(host: Host, *qemu_arguments: str) -> dict[str, dict[str, Any]]:
+    """Switch the host off, and on again with other hardware; return what became of each."""
+    host.run("docker rm -f $(docker ps -aq)", 60)
+    start_all(host, WORKLOADS[:1])
+    host.run("sleep 2")
+    host.shutdown(900)
+    host.machine.hardware = replace(host.machine.hardware, qemu_arguments=qemu_arguments)
+    host.power_on(900)
+    return _states(host)
+
+
+@NEWEST
+@pytest.mark.parametrize("year", [2031, 2024])
+def test_the_clock_may_be_another_one_after_the_boot(host: Host, year: int) -> None:
+    states = off_and_on(host, "-rtc", f"base={year}-01-01")
+    assert host.output("date +%Y") == str(year)
+    assert states["good"]["state"] == "restored", states["good"]["detail"]
+    log = number_log(host, "good")
+    assert log == list(range(1, len(log) + 1))
+    assert policies(host) == {"good": "always"}
+    assert "Containers: 1 restored" in host.output("drainer report", 60)
+
+
+@NEWEST
+def test_what_another_cpu_could_not_run_is_started_cold(host: Host) -> None:
+    states = off_and_on(host, "-cpu", "qemu64")
+    assert states["good"]["state"] == "started-cold"
+    assert "the CPU has lost instructions that programs may use: " in states["good"]["detail"]
+    assert running(host) == {"good"}
+    assert policies(host) == {"good": "always"}
+
+
 def test_uninstalling_with_a_drain_pending_is_refused(host: Host) -> None:
     host.run("drainer drain", 300)
     refused = host.run("drainer uninstall", 60, check=False)
@@ -249,4 +283,14 @@ def test_a_damaged_manifest_is_refused_and_nothing_is_touched(host: Host) -> Non
         assert refused.status == 12
         assert "Traceback" not in refused.stderr
         assert len(refused.stderr.splitlines()) == 2
-    assert running(host) == {"good", "damaged", "cut"}
+    assert running(host) == {"good"}
+
+
+def test_nothing_is_left_after_the_readme_s_last_command(host: Host) -> None:
+    (last,) = (c for c in commands("README.md") if c.startswith("rm -r "))
+    host.run(last)
+    places = "/opt /usr/local /etc /run /var/lib /usr/lib/systemd"
+    assert (
+        host.output(f"find {places} -xdev -name '*drainer*' -not -path '/var/lib/docker/*'") == ""
+    )
+    assert running(host) == {"good"}

@@ -25,6 +25,7 @@ _HOST_PACKAGES = (
     "procps",
     "python3",
     "python3-venv",
+    "rpm",
     "runc",
     "strace",
     "systemd-sysv",
