@@ -29,9 +29,9 @@ class Pace:
     known: bool = False
     """Whether `rate` was measured."""
 
-    def seconds(self, size: int) -> float:
-        """Return how long a dump of so many bytes takes."""
-        return self.start + size / self.rate
+    def seconds(self, size: int, rounds: int = 1) -> float:
+        """Return how long dumps of so many bytes take, so many one after the other."""
+        return self.start * rounds + size / self.rate
 
 
 def measured(entries: Iterable[Entry]) -> Pace:
@@ -58,8 +58,11 @@ def measured(entries: Iterable[Entry]) -> Pace:
 def _seconds(entry: Entry) -> float | None:
     """Return how long its dump took; None without one, or when the clock was set meanwhile."""
     begin, end = entry.moment(State.DUMPING), entry.moment(State.DUMPED)
-    complete = entry.checkpoint_state is CheckpointState.COMPLETE
-    if not complete or begin is None or end is None or end <= begin:
+    if entry.checkpoint_state is not CheckpointState.COMPLETE:
+        return None
+    if entry.dump_milliseconds:
+        return entry.dump_milliseconds / 1000
+    if begin is None or end is None or end <= begin:
         return None
     return end - begin
 
@@ -69,15 +72,17 @@ def doubtful(size: int, left: float | None) -> bool:
     return left is not None and Pace().seconds(size) + UNDO_SECONDS > left
 
 
-def too_late(size: int, pace: Pace, left: float | None, route: Route) -> str:
+def too_late(size: int, pace: Pace, left: float | None, route: Route, rounds: int = 1) -> str:
     """Say why a dump of so many bytes is not begun with `left` seconds to go; empty if it is.
+
+    A group's dumps are made in `rounds`, one after the other.
 
     On the runtime route a guess refuses nothing: a dump that is late can be ended there, and its
     container goes on. Docker's cannot be ended.
     """
     if left is None or (route is Route.RUNTIME and not pace.known):
         return ""
-    needed = pace.seconds(size)
+    needed = pace.seconds(size, rounds)
     if needed + UNDO_SECONDS <= left:
         return ""
     rest = max(0.0, left - UNDO_SECONDS)

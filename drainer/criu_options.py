@@ -6,7 +6,9 @@ from drainer.versions import version_of
 
 TCP_CLOSE = "tcp-close"
 """Connections are not saved, and are closed at the restore, which needs the option too."""
-ABOUT_TCP = (TCP_CLOSE, "tcp-established")
+TCP_ESTABLISHED = "tcp-established"
+"""Connections are saved, and restored if the address is the same; the restore needs it too."""
+ABOUT_TCP = (TCP_CLOSE, TCP_ESTABLISHED)
 SKIP_IN_FLIGHT = "skip-in-flight"
 """Connections that a server has not accepted yet, of which a paused one collects many, are dropped;
 else CRIU refuses (criu/sk-inet.c: `In-flight connection`)."""
@@ -29,6 +31,7 @@ def criu_options(subject: Subject) -> tuple[str, ...]:
             ("file-locks", facts.file_locks > 0),
             (skip, True),
             # Whether it has any is not known before it is frozen.
+            (TCP_ESTABLISHED, subject.wish.tcp is Tcp.KEEP and not set_for_all),
             (TCP_CLOSE, subject.wish.tcp is Tcp.CLOSE and not set_for_all),
             (f"{GHOST_LIMIT} {subject.wish.ghost_limit_mib}M", bool(facts.deleted_files)),
         )

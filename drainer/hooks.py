@@ -9,6 +9,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from drainer.deadline import Deadline
@@ -113,7 +114,7 @@ class Hooks:
                 continue
             begin = time.monotonic()
             result = run_with(
-                [str(program), event], limit, data, lambda: self._deadline.interrupted
+                [str(program), event], limit, data, lambda: self._deadline.interrupted, _unprotect
             )
             if self._allowance is not None:
                 self._allowance -= time.monotonic() - begin
@@ -161,6 +162,12 @@ class Hooks:
 
 def _problem(facts: os.stat_result) -> str:
     return "others than root can write it" if others_can_write(facts) else ""
+
+
+def _unprotect(pid: int) -> None:
+    """Let a hook be killed for want of memory as any other program, and drainer not for it."""
+    with suppress(OSError):
+        Path(f"/proc/{pid}/oom_score_adj").write_text("0")
 
 
 def _container(entry: Entry) -> dict[str, object]:

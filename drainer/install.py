@@ -141,7 +141,7 @@ def install(
     return Outcome(tuple(actions))
 
 
-def explain(directory: Path = CATALOGS, runner: Runner = run) -> Action:
+def put_catalog(directory: Path = CATALOGS, runner: Runner = run) -> Action:
     """Have `journalctl -x` explain what drainer writes to the journal. Raises `OSError`."""
     path = directory / CATALOG
     wanted = template(CATALOG)
@@ -153,7 +153,7 @@ def explain(directory: Path = CATALOGS, runner: Runner = run) -> Action:
     return Action("write", str(path), changed)
 
 
-def explain_no_more(directory: Path = CATALOGS, runner: Runner = run) -> tuple[Action, ...]:
+def remove_catalog(directory: Path = CATALOGS, runner: Runner = run) -> tuple[Action, ...]:
     """Undo that. Raises `OSError`."""
     path = directory / CATALOG
     if _read(path) is None:

@@ -32,3 +32,13 @@ def show(manifest: Manifest, path: Path | None = None) -> None:
             # Whatever the umask: those who log in read it, and the messages of others.
             path.parent.chmod(0o755)
         replace_file(path, f"{message(manifest)}\n".encode("ascii"))
+
+
+def withdraw(path: Path | None = None) -> str:
+    """Tell no more of it; return where it was, empty if it was not. Raises `OSError`."""
+    path = path or PATH
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return ""
+    return str(path)

@@ -97,6 +97,8 @@ class Entry:
     checkpoint: str = ""
     checkpoint_state: CheckpointState = CheckpointState.NONE
     size: int = 0
+    dump_milliseconds: int = 0
+    """How long the dump itself took; 0 when it is not known. A group is paused longer than that."""
     evidence: str = ""
     """SHA-256 of what was noted of the checkpoint; empty when an older drainer made it."""
     files_checked: str = ""

@@ -185,9 +185,12 @@ class ProcessFacts:
     seccomp_mode: int = 0
     """The highest of `Seccomp:` in /proc/PID/status: 0 none, 1 strict, 2 filter."""
     expected_bytes: int = 0
-    """Memory that a checkpoint has to hold: anonymous, shared and swapped, and in tmpfs."""
+    """What a checkpoint has to hold: memory that is anonymous, shared, swapped or in tmpfs, and
+    deleted files."""
     tcp_established: int = 0
     """TCP sockets that are neither listening nor closed."""
+    tcp_peers: tuple[str, ...] = ()
+    """The addresses at their other ends."""
     unix_outside: tuple[str, ...] = ()
     """Connected unix stream sockets whose other end is outside of the container."""
     file_locks: int = 0
@@ -202,6 +205,8 @@ class ProcessFacts:
     """Mount points of kinds that CRIU cannot restore (`fuse`, `nfs`, `overlay`, ...)."""
     deleted_files: tuple[str, ...] = ()
     """Open deleted regular files larger than CRIU's ghost limit of 1 MiB."""
+    largest_deleted: int = 0
+    """Bytes on disk of the largest of them."""
     shm_outside: tuple[str, ...] = ()
     """Files in use in a /dev/shm that is not the container's own."""
     no_new_privileges: bool = False
@@ -239,6 +244,8 @@ class HostFacts:
     """The routes that a `drainer doctor --live` has seen fail with these very versions."""
     runc: str = ""
     """The runc that containerd's shims find in their PATH; empty when there is none."""
+    next_kernel: str = ""
+    """The newest kernel that is installed, which the next boot most likely runs."""
     stand_in: str = ""
     """Where in that PATH a stand-in would be found before runc; empty when there is no place."""
 
@@ -299,6 +306,8 @@ class Subject:
     host: HostFacts
     engine: EngineFacts
     providers: tuple["Provider", ...] = ()
+    group_addresses: tuple[str, ...] = ()
+    """The addresses of the containers of its group, and its own."""
     group_skipped: tuple[str, ...] = ()
     """Names of the others of its group that are skipped for reasons of their own."""
     changing_addresses: tuple[str, ...] = ()

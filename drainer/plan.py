@@ -8,9 +8,11 @@ from types import MappingProxyType
 
 from drainer import labels, priority, room
 from drainer.addresses import kept
+from drainer.config.choices import Tcp
 from drainer.criu_options import criu_options
 from drainer.model import (
     ROUTES,
+    Bond,
     Container,
     EngineFacts,
     Finding,
@@ -50,6 +52,14 @@ def _groups(subjects: Mapping[str, Subject]) -> Mapping[str, tuple[str, ...]]:
         if subject.wish.group:
             found[subject.wish.group].append(identity)
     return {name: tuple(members) for name, members in found.items()}
+
+
+def _priorities(subjects: Mapping[str, Subject]) -> dict[str, int]:
+    """Return each container's priority by id: in a group, the highest of the group."""
+    found = {identity: subject.wish.priority for identity, subject in subjects.items()}
+    for members in _groups(subjects).values():
+        found |= dict.fromkeys(members, max(found[member] for member in members))
+    return found
 
 
 def skipping_reasons(reasons: Reasons) -> tuple[Finding, ...]:
@@ -133,17 +143,18 @@ def make_plan(
         )
         for identity, container in known.items()
     }
+    subjects = _with_addresses(subjects)
     refused = {route: refusals(host, engine, route) for route in routes}
     judge = partial(_judge, refused=refused, bonds=bonds, wave_of=wave_of)
     needs = {i: tuple(dict.fromkeys(provider for provider, _ in bonds[i])) for i in known}
-    own = {i: subjects[i].wish.priority for i in known}
+    own = _priorities(subjects)
     subjects, reasons = _give_room(subjects, judge, own, needs, wave_of, places)
+    subjects, reasons = _with_changes(subjects, reasons, judge, bonds)
     carried = {i for i in known if chosen_route(reasons[i]) is not None}
     priorities = priority.effective(own, needs, wave_of, carried)
-    changing = _changing_addresses(host, known, reasons)
     entries = (
         _entry(
-            replace(subject, changing_addresses=changing.get(identity, ())),
+            subject,
             reasons[identity],
             refused,
             wave_of[identity],
@@ -227,17 +238,67 @@ def demands(plan: Plan) -> dict[str, room.Demand]:
     }
 
 
+def _with_addresses(subjects: dict[str, Subject]) -> dict[str, Subject]:
+    """Tell each container the addresses of its group, and its own."""
+    groups = _groups(subjects)
+    found = {}
+    for identity, subject in subjects.items():
+        members = groups.get(subject.wish.group, (identity,))
+        addresses = (a for i in members for a in subjects[i].container.addresses)
+        texts = tuple(text for a in addresses for text in (a.ipv4, a.ipv6) if text)
+        found[identity] = replace(subject, group_addresses=texts)
+    return found
+
+
+def _with_changes(
+    subjects: dict[str, Subject],
+    reasons: dict[str, Reasons],
+    judge: Callable[[dict[str, Subject]], dict[str, Reasons]],
+    bonds: Bonds,
+) -> tuple[dict[str, Subject], dict[str, Reasons]]:
+    """Return subjects that know which addresses may change, and their reasons.
+
+    Who keeps connections is skipped then, and what is skipped may change more addresses. Rounds
+    only ever find more that may change, so they end.
+    """
+    while True:
+        changing = _changing_addresses(subjects, reasons, bonds)
+        asked = {
+            identity: replace(
+                subject,
+                changing_addresses=tuple(
+                    dict.fromkeys((*subject.changing_addresses, *changing.get(identity, ())))
+                ),
+            )
+            for identity, subject in subjects.items()
+        }
+        if asked == subjects:
+            return subjects, reasons
+        subjects = asked
+        if any(s.wish.tcp is Tcp.KEEP for s in subjects.values()):
+            reasons = judge(subjects)
+
+
 def _changing_addresses(
-    host: HostFacts, known: Mapping[str, Container], reasons: Mapping[str, Reasons]
+    subjects: Mapping[str, Subject], reasons: Mapping[str, Reasons], bonds: Bonds
 ) -> dict[str, tuple[str, ...]]:
-    """Say for each container that is carried which addresses may change, and why."""
-    carried = [identity for identity in known if chosen_route(reasons[identity]) is not None]
+    """Say for each container that is carried which addresses may change, and why.
+
+    Who uses another one's network has that one's addresses.
+    """
+    carried = [identity for identity in subjects if chosen_route(reasons[identity]) is not None]
+    known = [subject.container for subject in subjects.values()]
     found: defaultdict[str, list[str]] = defaultdict(list)
-    for prospect in kept(known.values(), carried):
+    for prospect in kept(known, carried):
         # Without a stand-in there are no placeholders to hold addresses.
-        why = prospect.why if host.stand_in else "nothing can stand in for runc"
+        stand_in = subjects[prospect.container].host.stand_in
+        why = prospect.why if stand_in else "nothing can stand in for runc"
         if why:
             found[prospect.container].append(f"{prospect.network}: {why}")
+    for identity, uses in bonds.items():
+        for provider, bond in uses:
+            if bond is Bond.NETWORK and provider in found:
+                found[identity] = found[provider]
     return {identity: tuple(sentences) for identity, sentences in found.items()}
 
 

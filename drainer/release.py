@@ -120,7 +120,7 @@ def release(
             carriers[entry.route].delete(entry)
 
     steps: tuple[Callable[[], None], ...] = (
-        lambda: _thaw(engine, entry, container),
+        lambda: _unpause(engine, entry, container),
         drop_checkpoint,
         lambda: put_policy_back(engine, entry),
         lambda: refusals.append(_start(engine, entry, last=last)),
@@ -141,7 +141,12 @@ def release(
     )
 
 
-def _thaw(engine: Engine, entry: Entry, container: Container) -> None:
+def thaw(engine: Engine, entry: Entry) -> None:
+    """Let a container run on that was paused for its dump. Raises `DrainerError`."""
+    _unpause(engine, entry, engine.inspect(entry.id))
+
+
+def _unpause(engine: Engine, entry: Entry, container: Container) -> None:
     if container.running and container.paused and not entry.paused:
         engine.unpause(entry.id)
 

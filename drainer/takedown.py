@@ -1,11 +1,13 @@
 """Take containers down, or give them back: each act is written before it is done."""
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from threading import BoundedSemaphore
+from functools import partial
+from threading import Lock
 
 from drainer.admission import Admission
 from drainer.budget import UNDO_SECONDS, measured, too_late
@@ -17,9 +19,9 @@ from drainer.errors import DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host
 from drainer.integrity import secure
 from drainer.manifest import CheckpointState, Entry, State
-from drainer.model import PlanEntry, RestartPolicy
-from drainer.release import release
-from drainer.room import Amounts, checkpoint_bytes, for_dump, together
+from drainer.model import Container, PlanEntry, RestartPolicy, Route
+from drainer.release import release, thaw
+from drainer.room import Amounts, checkpoint_bytes, demand, largest, together
 from drainer.storage import Places
 from drainer.store.manifest_file import Record
 
@@ -31,14 +33,20 @@ LEAST_SECONDS = 40.0
 KILL_POLL = 1.0
 KILL_PATIENCE = 30.0
 """Seconds to see a container go down after Docker did not answer the kill."""
+KILL_TRIES = 3
+"""How often the kill of a container is tried whose group is partly down."""
+
+Failures = dict[str, Exception]
+"""What went wrong, by container id."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class TakeDown:
     """Takes containers down, each team in a thread of its own.
 
     A team is a container alone, or a group: all of it is paused before the first is dumped, and
-    nothing of it is killed before the last is. Until then any failure gives all of it back.
+    nothing of it is killed before the last is. Until the first kill, any failure gives all of it
+    back.
     """
 
     engine: Engine
@@ -50,73 +58,79 @@ class TakeDown:
     on_change: Callable[[Entry], None]
     planned: Mapping[str, PlanEntry]
     admission: Admission
-    dumps: BoundedSemaphore = field(init=False)
-    """As many dumps at once as are asked for, also where teams make several."""
-
-    def __post_init__(self) -> None:
-        """Let nothing be dumped yet."""
-        object.__setattr__(self, "dumps", BoundedSemaphore(self.options.parallel))
+    groups: Lock = field(default_factory=Lock)
+    """Held by the group whose turn it is: nothing is to be frozen only to wait for others."""
 
     def carry(self, team: Collection[str]) -> None:
         """Take a team through all states, users before those that they use, or leave it."""
         entries = [self.record.entry(container) for container in team]
         entries.sort(key=lambda e: (self.planned[e.id].wave, e.name))
-        with self.admission.of(entries[0].id, lambda places: self._wanted(entries, places)) as lack:
+        with ExitStack() as stack:
+            if len(entries) > 1:
+                stack.enter_context(self.groups)
+            wanted = partial(self._wanted, entries)
+            lack = stack.enter_context(self.admission.of(entries[0].id, wanted))
             if why := self._too_late(entries) or lack:
                 for entry in entries:
                     self._advance(entry, State.LEFT, detail=why)
             else:
                 self._take_down(entries)
 
-    def _wanted(self, entries: list[Entry], places: Places) -> Amounts:
-        planned = [self.planned[e.id] for e in entries]
-        return together(
-            *(for_dump(p.route, p.expected_bytes, p.processes, places) for p in planned)
-        )
+    def _at_once(self, team: list[Entry]) -> int:
+        """Return how many dumps of a team are made at once.
+
+        Those of the engine route one after the other: what they take in passing is much.
+        """
+        by_engine = any(entry.route is Route.ENGINE for entry in team)
+        return 1 if by_engine else min(self.options.parallel, len(team))
+
+    def _wanted(self, team: list[Entry], places: Places) -> Amounts:
+        planned = [self.planned[e.id] for e in team]
+        demands = [demand(p.route, p.expected_bytes, p.processes, places) for p in planned]
+        return together(*(d.lasting for d in demands), largest(d.passing for d in demands))
 
     def _too_late(self, team: list[Entry]) -> str:
         """Say why nothing more is begun, or not these; empty if they are."""
-        if self.deadline.interrupted:
-            return "interrupted"
-        left = self.deadline.left
-        if left is not None and left < LEAST_SECONDS:
-            return "the budget ended before it"
+        if why := self._over():
+            return why
         size = sum(checkpoint_bytes(self.planned[e.id].expected_bytes) for e in team)
+        rounds = math.ceil(len(team) / self._at_once(team))
         for entry in team:
             # Others are of an earlier drain, whose disk may have been less busy, or written
             # otherwise.
             alike = (entry.checkpoint, entry.route)
             entries = self.record.manifest.entries
             pace = measured(e for e in entries if (e.checkpoint, e.route) == alike)
-            if why := too_late(size, pace, left, entry.route):
+            if why := too_late(size, pace, self.deadline.left, entry.route, rounds):
                 return why
         return ""
 
+    def _over(self) -> str:
+        if self.deadline.interrupted:
+            return "interrupted"
+        left = self.deadline.left
+        return "the budget ended before it" if left is not None and left < LEAST_SECONDS else ""
+
     def _take_down(self, team: list[Entry]) -> None:
         failures = (
-            self._each(self._hold, team, 1)
-            or self._each(self._begin, team, 1)
+            self._each(self._hold, team)
+            or self._each(self._begin, team)
             or self._each(self._pause, team, self.options.parallel)
-            or self._each(self._dump, team, self.options.parallel)
+            or self._each(self._dump, team, self._at_once(team))
+            or self._each(self._check, team if len(team) > 1 else [])
+            or self._kill_all(team)
         )
         if failures:
-            first = next(entry for entry in team if entry.id in failures)
-            why = f"its group goes together, and {first.name} failed: {_words(failures[first.id])}"
-            failures = {e.id: failures.get(e.id, DrainerError(why)) for e in team}
-        for entry in team:
-            failure = failures.get(entry.id) or self._each(self._stop, [entry], 1).get(entry.id)
-            if failure:
-                failures[entry.id] = failure
-                self._give_up(entry, failure)
+            self._give_up_all(team, failures)
         for failure in failures.values():
             if not isinstance(failure, DrainerError):
                 raise failure
 
     def _each(
-        self, step: Callable[[Entry], None], team: list[Entry], at_once: int
-    ) -> dict[str, Exception]:
+        self, step: Callable[[Entry], object], team: list[Entry], at_once: int = 1
+    ) -> Failures:
         """Take a step with each; return what failed. After a failure no other begins."""
-        failures: dict[str, Exception] = {}
+        failures: Failures = {}
 
         def take(entry: Entry) -> None:
             if failures:
@@ -126,7 +140,7 @@ class TakeDown:
             except Exception as error:  # noqa: BLE001 - raised again when all are given back
                 failures[entry.id] = error
 
-        if len(team) == 1 or at_once == 1:
+        if min(len(team), at_once) <= 1:
             for entry in team:
                 take(entry)
             return failures
@@ -154,35 +168,61 @@ class TakeDown:
             self.engine.pause(entry.id)
 
     def _dump(self, entry: Entry) -> None:
-        with self.dumps:
-            carrier = self.carriers[entry.route]
-            limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
-            begin = time.monotonic()
-            carrier.checkpoint(entry, limit)
-            took = time.monotonic() - begin
-            directory = carrier.images(entry)
-            size = self.host.verify_checkpoint(directory)
-            container = self.engine.inspect(entry.id)
-            evidence, notes = secure(
-                self.host, self.record, container, directory, self.deadline, took
-            )
+        if why := self._over():
+            raise DrainerError(why)
+        carrier = self.carriers[entry.route]
+        limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
+        begin = time.monotonic()
+        carrier.checkpoint(entry, limit)
+        took = time.monotonic() - begin
+        directory = carrier.images(entry)
+        size = self.host.verify_checkpoint(directory)
+        container = self.engine.inspect(entry.id)
+        evidence, notes = secure(self.host, self.record, container, directory, self.deadline, took)
         self._advance(
             entry,
             State.DUMPED,
             size=size,
+            dump_milliseconds=round((time.monotonic() - begin) * 1000),
             checkpoint_state=CheckpointState.COMPLETE,
             evidence=evidence,
             notes=(*entry.notes, *notes),
         )
 
-    def _stop(self, entry: Entry) -> None:
+    def _check(self, entry: Entry) -> Container:
         container = self.engine.inspect(entry.id)
         if not container.paused or container.started_at != entry.started_at:
             raise DrainerError("somebody let it run on during the drain")
-        if self.host.kill_frozen(container):
+        return container
+
+    def _kill_all(self, team: list[Entry]) -> Failures:
+        """Kill each; return what could not be killed. Whoever is told of it is told afterwards.
+
+        What fails before anything is down, fails for all. Then only patience keeps a group
+        together.
+        """
+        failures: Failures = {}
+        for number, entry in enumerate(team):
+            for left in reversed(range(KILL_TRIES if number else 1)):
+                failure = self._each(self._kill, [entry]).get(entry.id)
+                if failure is None or isinstance(failure, _UnclearError):
+                    break
+                if left:
+                    self.deadline.sleep(KILL_POLL)
+            if failure is not None:
+                failures[entry.id] = failure
+                if not number and not isinstance(failure, _UnclearError):
+                    break
+        for entry in team:
+            if entry.id not in failures and self.record.entry(entry.id).state is State.STOPPED:
+                self.on_change(self.record.entry(entry.id))
+        return failures
+
+    def _kill(self, entry: Entry) -> None:
+        if self.host.kill_frozen(self._check(entry)):
             # That Docker has not seen it yet takes nothing from it: a resume would make it look.
             try:
-                self._advance(entry, State.STOPPED)
+                self.record.update(entry.id, state=State.STOPPED)
             finally:
                 with suppress(DrainerError):
                     self.engine.kill(entry.id)
@@ -192,7 +232,7 @@ class TakeDown:
         except EngineTimeoutError:
             # It was sent: from here on the container must not be given back as if it lived.
             self._see_it_down(entry)
-        self._advance(entry, State.STOPPED)
+        self.record.update(entry.id, state=State.STOPPED)
 
     def _see_it_down(self, entry: Entry) -> None:
         end = time.monotonic() + KILL_PATIENCE
@@ -201,32 +241,45 @@ class TakeDown:
                 raise _UnclearError("Docker was told to kill it, and it is not down yet")
             time.sleep(KILL_POLL)
 
+    def _give_up_all(self, team: list[Entry], failures: Failures) -> None:
+        """Give back what is not down: first all run again, then each is dealt with, users first.
+
+        That this fails for one keeps no other from it; what is left undone a resume does.
+        """
+        first = next(entry for entry in team if entry.id in failures)
+        why = f"it goes together with {first.name}, which failed: {_words(failures[first.id])}"
+        entries = [self.record.entry(entry.id) for entry in team]
+        up = [entry for entry in entries if entry.state is not State.STOPPED]
+        if len(up) > 1:
+            for entry in up:
+                with suppress(DrainerError):
+                    thaw(self.engine, entry)
+        begun = {e.id for e in up if e.state in {State.DUMPING, State.DUMPED}}
+        for entry in up:
+            failure = failures.setdefault(entry.id, DrainerError(why))
+            failures.update(self._each(partial(self._give_up, error=failure), [entry]))
+        for entry in up:
+            if entry.id in begun and self.options.stops_failed(self.planned[entry.id].wish):
+                failures.update(self._each(self._stop_in_order, [entry]))
+
     def _give_up(self, entry: Entry, error: Exception) -> None:
-        entry = self.record.entry(entry.id)
         why = _words(error)
         down = entry.state is State.DUMPED and not self._runs(entry)
-        if entry.state is State.STOPPED:
-            return
         if down or isinstance(error, _UnclearError):
             # Whether it ran on before it went down is not known: a resume starts it cold.
             self.on_change(self.record.update(entry.id, detail=why))
             return
         unsure = isinstance(error, EngineTimeoutError)
-        left = release(self.engine, self.record, self.carriers, entry, why, unsure=unsure)
-        self.on_change(left)
-        begun = entry.state in {State.DUMPING, State.DUMPED}
-        if (
-            self.options.stops_failed(self.planned[entry.id].wish)
-            and begun
-            and left.state is State.LEFT
-        ):
-            self._stop_in_order(left)
+        self.on_change(release(self.engine, self.record, self.carriers, entry, why, unsure=unsure))
 
     def _stop_in_order(self, entry: Entry) -> None:
         """Take down what could not be checkpointed; without a checkpoint a resume starts it cold.
 
         Written first: if it then still runs, a resume gives it back.
         """
+        entry = self.record.entry(entry.id)
+        if entry.state is not State.LEFT:
+            return
         limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
         try:
             now = self.engine.inspect(entry.id)

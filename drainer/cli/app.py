@@ -11,9 +11,11 @@ import typer
 
 from drainer import __version__
 from drainer.cli.options import (
-    Budget,
+    CONFIGURED,
+    STATE_DIR,
     Common,
     ContainerTimeout,
+    DrainBudget,
     Format,
     GiveUp,
     Json,
@@ -21,6 +23,7 @@ from drainer.cli.options import (
     OnRestoreFailure,
     Parallel,
     Reason,
+    ResumeBudget,
 )
 from drainer.config.choices import DumpFallback, RestoreFallback, RouteChoice
 
@@ -51,16 +54,22 @@ def common(
     *,
     context: typer.Context,
     state_dir: Annotated[
-        Path, typer.Option(help="Where the manifest is kept.", envvar="DRAINER_STATE_DIR")
-    ] = Path("/var/lib/drainer"),
+        Path,
+        typer.Option(
+            help="Where manifest and checkpoints are kept; the units always use the default.",
+            envvar="DRAINER_STATE_DIR",
+        ),
+    ] = STATE_DIR,
     docker_host: Annotated[
-        str, typer.Option(help="Socket of the Docker daemon.")
+        str,
+        typer.Option(help="Socket of the Docker daemon; DOCKER_HOST and contexts are ignored."),
     ] = "unix:///run/docker.sock",
     route: Annotated[
         RouteChoice,
         typer.Option(
-            help="How a drain makes checkpoints; auto: as suits each container.",
+            help="engine: by Docker; runtime: by runc; auto: whichever works for each container.",
             envvar="DRAINER_ROUTE",
+            show_default=CONFIGURED.format("auto"),
         ),
     ] = RouteChoice.AUTO,
     version: Annotated[
@@ -113,17 +122,17 @@ def drain_command(
     *,
     context: typer.Context,
     parallel: Parallel = 0,
-    budget: Budget = None,
+    budget: DrainBudget = None,
     container_timeout: ContainerTimeout = 300.0,
     on_dump_failure: OnDumpFailure = DumpFallback.LEAVE,
     reason: Reason = "",
     at_shutdown: Annotated[
         bool,
-        typer.Option(help="Do nothing unless the host is really going down; for the unit."),
+        typer.Option(help="For the systemd unit: do nothing unless the host is going down."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Checkpoint what is eligible and take it down."""
+    """Checkpoint the containers that can be carried, and stop them."""
     from drainer.cli import draining
 
     draining.run(
@@ -143,11 +152,13 @@ def resume_command(
     *,
     context: typer.Context,
     parallel: Parallel = 0,
-    budget: Budget = None,
+    budget: ResumeBudget = None,
     container_timeout: ContainerTimeout = 300.0,
     on_restore_failure: OnRestoreFailure = RestoreFallback.COLD,
     give_up: GiveUp = False,
-    at_boot: Annotated[bool, typer.Option(help="Wait until Docker answers; for the unit.")] = False,
+    at_boot: Annotated[
+        bool, typer.Option(help="For the systemd unit: wait until Docker answers.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bring back what the last drain took down."""
@@ -172,7 +183,7 @@ def reboot_command(
     at: Annotated[
         str,
         typer.Option(
-            metavar="TIME", help="Not now but at a time of day, or in some minutes: 23:30, +15."
+            metavar="TIME", help="Schedule it: at a time of day (23:30) or in minutes (+15)."
         ),
     ] = "",
     reason: Reason = "",
@@ -181,10 +192,13 @@ def reboot_command(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Also if not everything was carried that could be.")
+        bool,
+        typer.Option(
+            "--force", help="Reboot even if a container could not be carried; with --at it is so."
+        ),
     ] = False,
 ) -> None:
-    """Show the plan, drain and reboot."""
+    """Show the plan, ask, drain and reboot."""
     from drainer.cli import rebooting
 
     if at and kexec:
@@ -194,7 +208,7 @@ def reboot_command(
 
 @app.command("abort")
 def abort_command(*, context: typer.Context, as_json: Json = False) -> None:
-    """Take a drain, or a scheduled reboot, back."""
+    """Cancel a scheduled reboot, and bring back drained containers."""
     from drainer.cli import rebooting
 
     rebooting.abort(_settings(context, lenient=True), as_json=as_json)
@@ -202,7 +216,7 @@ def abort_command(*, context: typer.Context, as_json: Json = False) -> None:
 
 @app.command("status")
 def status_command(*, context: typer.Context, as_json: Json = False) -> None:
-    """Show the manifest beside what Docker says now."""
+    """Show where each container of the last drain stands, and what Docker says now."""
     from drainer.cli import comparing
 
     comparing.run(_settings(context, lenient=True), as_json=as_json)
@@ -214,10 +228,11 @@ def doctor_command(
     context: typer.Context,
     live: Annotated[
         bool,
-        typer.Option("--live", help="Carry a throw-away container by each route that can."),
+        typer.Option("--live", help="Prove each route that works here, on a throw-away container."),
     ] = False,
     route: Annotated[
-        RouteChoice | None, typer.Option(help="As before the command: only this route.")
+        RouteChoice | None,
+        typer.Option(help="Look at this route only; as --route before the command."),
     ] = None,
     budget: Annotated[
         float, typer.Option(min=1, help="Seconds for all trials; after them nothing is begun.")
@@ -282,7 +297,7 @@ def report_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what became of each container, and how long it took."""
+    """Show what became of each container of the last drain, and how long it was away."""
     from drainer.cli import reporting
 
     reporting.run(_settings(context, lenient=True), shape, drain_id, as_json=as_json)
@@ -290,7 +305,7 @@ def report_command(
 
 @app.command("list")
 def list_command(*, context: typer.Context, as_json: Json = False) -> None:
-    """List the drains that are kept, the newest first."""
+    """List the last drain and those kept before it, the newest first."""
     from drainer.cli import past
 
     past.show_all(_settings(context, lenient=True), as_json=as_json)
@@ -303,7 +318,8 @@ def show_command(
     drain_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DRAIN]", help="Its id, or how that begins; the last one if left out."
+            metavar="[DRAIN]",
+            help="Its id in `drainer list`, or how that begins; else the last one.",
         ),
     ] = None,
     as_json: Json = False,
@@ -326,7 +342,7 @@ def discard_command(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete what is kept of past drains."""
+    """Delete records and failed checkpoints of past drains."""
     from drainer.cli import past
 
     past.discard(
@@ -347,7 +363,7 @@ app.add_typer(config, name="config")
 
 @config.command("show")
 def config_show_command(*, as_json: Json = False) -> None:
-    """Show every setting that holds, and where it is said."""
+    """Show every setting in effect, with the file and line that it comes from."""
     from drainer.cli import configuring
 
     configuring.show(as_json=as_json)

@@ -1,5 +1,6 @@
 """What `drainer drain` does."""
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ def run(
     if at_shutdown and not kind:
         output.say("the host is not going down: nothing drained")
         return
-    request = request_file.read() if at_shutdown else Request(reason, power.who())
+    request = request_file.read(time.time()) if at_shutdown else Request(reason, power.who())
     trigger = "shutdown" if at_shutdown else "manual"
     options = _options(settings, trigger, request, parallel, container_timeout, fallback)
     configured = settings.loaded.config.drain.budget if at_shutdown else None

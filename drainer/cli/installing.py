@@ -2,17 +2,19 @@
 
 from dataclasses import replace
 
+from drainer import login_message
 from drainer.cli import output
 from drainer.cli.wiring import Settings, require_root
 from drainer.daemon_json import enable_experimental
 from drainer.errors import ConfigInvalidError
 from drainer.install import (
     PACKAGED,
+    Action,
     Outcome,
-    explain,
-    explain_no_more,
     install,
     place,
+    put_catalog,
+    remove_catalog,
     uninstall,
 )
 from drainer.program import check_program, own_program
@@ -29,7 +31,7 @@ def put_in_place(*, enable: bool, experimental: bool, as_json: bool) -> None:
         directory = place(program)
         units = install(program, directory, enable=enable)
         # A package brings its own catalog.
-        catalog = () if directory == PACKAGED else (explain(),)
+        catalog = () if directory == PACKAGED else (put_catalog(),)
         docker = enable_experimental() if experimental else Outcome()
     except OSError as error:
         raise _not_written(error) from error
@@ -48,10 +50,16 @@ def take_away(settings: Settings, *, force: bool, as_json: bool) -> None:
         pending = not force and file.exists and file.read().pending
         try:
             outcome = uninstall(pending=pending, force=force)
-            outcome = replace(outcome, actions=outcome.actions + explain_no_more())
+            outcome = replace(outcome, actions=(*outcome.actions, *remove_catalog(), *_silence()))
         except OSError as error:
             raise _not_written(error) from error
     _show(outcome, as_json=as_json)
+
+
+def _silence() -> tuple[Action, ...]:
+    """Have the next login told nothing of a program that is not there any more."""
+    place = login_message.withdraw()
+    return (Action("remove", place, changed=True),) if place else ()
 
 
 def _not_written(error: OSError) -> ConfigInvalidError:

@@ -27,20 +27,41 @@ class Common(NamedTuple):
     """None if nobody said."""
 
 
+STATE_DIR = Path("/var/lib/drainer")
+"""That of the units (`StateDirectory=`)."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+CONFIGURED = "as configured, else {}"
+"""What is shown as the default of an option that files can set."""
 Parallel = Annotated[
     int,
-    typer.Option(min=0, max=64, help="Containers worked on at once; 0: one per CPU, at least 2."),
+    typer.Option(
+        min=0,
+        max=64,
+        help="Containers worked on at once; 0: one per CPU, at least 2.",
+        show_default=CONFIGURED.format(0),
+    ),
 ]
-Budget = Annotated[
+DrainBudget = Annotated[
     float | None,
-    typer.Option(min=1, help="Seconds for the whole run; after them nothing is begun."),
+    typer.Option(min=1, help="Seconds for the whole drain; what does not fit is left running."),
 ]
-ContainerTimeout = Annotated[float, typer.Option(min=1, help="Seconds for one container.")]
+ResumeBudget = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        help="Seconds for the whole resume; what does not fit is started from the beginning, and "
+        "loses its memory.",
+    ),
+]
+ContainerTimeout = Annotated[
+    float,
+    typer.Option(min=1, help="Seconds for one container.", show_default=CONFIGURED.format(300)),
+]
 OnDumpFailure = Annotated[
     DumpFallback,
     typer.Option(
-        help="What cannot be checkpointed is left running, or stopped in order.",
+        help="If a checkpoint fails: leave the container running, or stop it in order.",
+        show_default=CONFIGURED.format("leave"),
         envvar="DRAINER_ON_DUMP_FAILURE",
     ),
 ]
@@ -49,12 +70,15 @@ Reason = Annotated[
 ]
 GiveUp = Annotated[
     bool,
-    typer.Option("--give-up", help="Leave to Docker what cannot be started at all, for good."),
+    typer.Option(
+        "--give-up", help="Do not wait for what Docker cannot start: leave it down for good."
+    ),
 ]
 OnRestoreFailure = Annotated[
     RestoreFallback,
     typer.Option(
-        help="What cannot be restored is started from the beginning, or left down.",
+        help="If a restore fails: start the container from the beginning (cold), or leave it down.",
+        show_default=CONFIGURED.format("cold"),
         envvar="DRAINER_ON_RESTORE_FAILURE",
     ),
 ]

@@ -4,9 +4,11 @@ from dataclasses import asdict
 from typing import Any
 
 from drainer.cli import output
+from drainer.doctor.software import NEXT_KERNEL
 from drainer.model import Finding, Plan, PlanEntry, Verdict
 from drainer.plan import demands
 from drainer.room import Use, side_by_side, uses
+from drainer.rules.versions import next_kernel_lack
 from drainer.text import printable, size
 
 
@@ -18,6 +20,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "entries": [_planned_json(e) for e in plan.entries],
         "room": [asdict(use) for use in uses(wanted, plan.places)],
         "at_once": side_by_side(wanted, plan.places),
+        "next_kernel": next_kernel_lack(plan.host),
         "host": asdict(plan.host),
         "engine": asdict(plan.engine),
     }
@@ -74,6 +77,7 @@ def show_plan(plan: Plan) -> None:
         f"{len(carried)} of {len(plan.entries)} running containers would be carried, {total}."
     )
     _show_room(plan)
+    _warn_of_next_kernel(plan)
     _explain_routes(plan)
     findings = {f.id: f for e in plan.entries for f in (*e.reasons, *e.notes)}
     if findings:
@@ -97,6 +101,14 @@ def _show_room(plan: Plan) -> None:
     at_once = side_by_side(wanted.values(), plan.places)
     if at_once < len(wanted):
         output.line(f"  For more than {at_once} at once there is no room, so they take turns.")
+
+
+def _warn_of_next_kernel(plan: Plan) -> None:
+    """Say before the reboot what nobody could mend after it."""
+    if lack := next_kernel_lack(plan.host):
+        output.line()
+        output.line("The newest kernel that is installed:")
+        output.show_item(lack, NEXT_KERNEL)
 
 
 def _use(use: Use) -> str:

@@ -1,10 +1,11 @@
 """What `drainer reboot` and `drainer abort` do."""
 
 import sys
+import time
 
 import typer
 
-from drainer.cli import draining, manifest_output, output, plan_output, resuming
+from drainer.cli import draining, manifest_output, options, output, plan_output, resuming
 from drainer.cli.planning import plan_now, refuse_if_incapable
 from drainer.cli.wiring import Settings
 from drainer.errors import ConfigInvalidError, EngineError, ExitCode, UsageError
@@ -33,7 +34,8 @@ def reboot(
     if not yes and not _agreed(f"Reboot {when}?"):
         output.line("Nothing was done.")
         return
-    request = Request(reason[: request_file.LENGTH], power.who())
+    time_of = power.moment(at, time.time()) if at else 0.0
+    request = Request(reason[: request_file.LENGTH], power.who(), time_of)
     request_file.write(request)
     try:
         if at:
@@ -52,7 +54,9 @@ def _drain_and_reboot(settings: Settings, request: Request, *, kexec: bool, forc
     ended = code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED}
     if ended or (code is not ExitCode.OK and not force):
         output.say("not rebooting, as not everything was carried that could be")
-        output.say("`drainer abort` takes everything back, `systemctl reboot` goes on")
+        output.say(
+            "`drainer abort` brings everything back; `systemctl reboot` reboots nevertheless"
+        )
         raise typer.Exit(code)
     try:
         power.reboot(run_program, kexec=kexec)
@@ -65,9 +69,7 @@ def _drain_and_reboot(settings: Settings, request: Request, *, kexec: bool, forc
 def abort(settings: Settings, *, as_json: bool) -> None:
     """Cancel a reboot that was scheduled, and bring back what is drained."""
     if request_file.exists():
-        power.cancel(run_program)
-        request_file.forget()
-        output.say("no reboot is scheduled any more")
+        _cancel()
     file = ManifestFile(settings.state())
     pending = file.exists and file.read().pending
     if pending or as_json:
@@ -78,11 +80,27 @@ def abort(settings: Settings, *, as_json: bool) -> None:
         output.say("nothing is drained")
 
 
+def _cancel() -> None:
+    """Take a reboot back that drainer has scheduled, and none that somebody else has."""
+    at, scheduled = request_file.time_of(), power.scheduled()
+    if at and scheduled is not None and abs(scheduled - at) > request_file.EARLY:
+        output.say("another shutdown is scheduled, not by drainer: `shutdown -c` cancels it")
+    else:
+        power.cancel(run_program)
+        output.say("no reboot is scheduled any more")
+    request_file.forget()
+
+
 def _require_units(settings: Settings, *, active: bool) -> None:
     """Refuse a reboot after which nothing would bring the containers back.
 
     With `active` also one that the drain unit would take no part in.
     """
+    if settings.state_dir.absolute() != options.STATE_DIR:
+        raise ConfigInvalidError(
+            f"the units look for a drain in {options.STATE_DIR} only: this one would stay down",
+            "reboot without --state-dir, or `drainer drain` and `systemctl reboot` by hand",
+        )
     for unit in settings.surroundings().units:
         if not unit.enabled:
             raise ConfigInvalidError(

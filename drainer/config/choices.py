@@ -32,6 +32,8 @@ class Tcp(StrEnum):
     """It is carried, and finds them closed."""
     SKIP = "skip"
     """It is not carried."""
+    KEEP = "keep"
+    """It is carried with them where all their other ends are, else it is not."""
 
 
 class Mode(StrEnum):

@@ -20,6 +20,8 @@ Parallel = Annotated[
         description="Containers worked on at once; 0 means one per CPU, at least two.",
     ),
 ]
+LEAST_BUDGET = 120
+"""Less leaves no time for hooks and checksums beside what is kept to undo a dump."""
 LONGEST_DRAIN = 1100
 """With what a drain takes to end, and the unit's limit once more, less than the 30 minutes after
 which systemd forces a reboot (JobTimeoutSec= of reboot.target)."""
@@ -45,9 +47,10 @@ class Drain:
     budget: Annotated[
         int,
         Field(
-            ge=60,
+            ge=LEAST_BUDGET,
             le=LONGEST_DRAIN,
-            description="Seconds for all of a drain at a shutdown; one by hand has no limit.",
+            description="Seconds for a whole drain at a shutdown; what does not fit is not "
+            "carried. A drain by hand has no limit.",
         ),
     ] = 540
     ghost_limit_mib: Annotated[
@@ -55,8 +58,8 @@ class Drain:
         Field(
             ge=1,
             le=1 << 20,
-            description="MiB up to which a deleted file that is still open is saved "
-            "(runtime route).",
+            description="MiB of the largest file that is saved although it was deleted, as the "
+            "container still has it open (runtime route).",
         ),
     ] = 1024
 
@@ -79,9 +82,10 @@ class Resume:
     budget: Annotated[
         int,
         Field(
-            ge=60,
+            ge=LEAST_BUDGET,
             le=86400,
-            description="Seconds for all of a resume at boot; one by hand has no limit.",
+            description="Seconds for a whole resume at boot; what does not fit is started from the "
+            "beginning. A resume by hand has no limit.",
         ),
     ] = 720
 
@@ -91,16 +95,22 @@ class History:
     """What is kept of past drains, beside the last one. A resume discards what is beyond it."""
 
     drains: Annotated[
-        int, Field(ge=0, le=1000, description="Drains of which the manifest is kept.")
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="How many drains are kept beside the last one. What is beyond this, or "
+            "beyond `history.days`, is deleted at the end of a resume.",
+        ),
     ] = 20
-    days: Annotated[int, Field(ge=1, le=36500, description="Days for which it is kept.")] = 90
+    days: Annotated[int, Field(ge=1, le=36500, description="Days for which they are kept.")] = 90
     checkpoints_mib: Annotated[
         int,
         Field(
             ge=0,
             le=1 << 30,
-            description="MiB of checkpoints that could not be restored and are kept for inspection "
-            "with their drain, the newest first; those of the last drain are kept in any case.",
+            description="MiB of failed checkpoints that are kept for inspection, the newest first. "
+            "Those of the last drain are kept in any case.",
         ),
     ] = 2048
 
@@ -110,7 +120,13 @@ class Hooks:
     """The operator's own programs, in /etc/drainer/hooks.d."""
 
     timeout: Annotated[
-        int, Field(ge=1, le=3600, description="Seconds for one hook, which is ended then.")
+        int,
+        Field(
+            ge=1,
+            le=3600,
+            description="Seconds for one hook; then it is killed, and in that run not called "
+            "again.",
+        ),
     ] = 10
 
 
@@ -143,7 +159,8 @@ class ContainerRule:
     tcp: Annotated[
         Tcp | None,
         Field(
-            description="With open TCP connections it is carried and finds them closed, or skipped."
+            description="What becomes of open TCP connections: they are closed, or kept where all "
+            "their ends are in one group, or the container is skipped."
         ),
     ] = None
     timeout: Annotated[
@@ -182,7 +199,7 @@ class Config:
         tuple[ContainerRule, ...],
         Field(
             max_length=1000,
-            description="Rules for single containers. For each wish the first rule counts that "
-            "fits and has it. A label of the container itself comes before all rules.",
+            description="Rules for containers. For each setting the first rule counts that fits "
+            "the container and has that setting. A label of the container comes before all rules.",
         ),
     ] = ()

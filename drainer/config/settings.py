@@ -66,7 +66,8 @@ def sample() -> str:
     """Return a file in which every setting is explained, and none is set."""
     lines = [
         "# Settings of drainer. `drainer config show` prints what holds, and where it is said.",
-        "# Each line in which a setting is commented out shows its default.",
+        "# Each line in which a setting is commented out shows its default. To set one, remove the",
+        "# # before it and before the heading above it, and check with `drainer config validate`.",
     ]
     group = ""
     for setting in settings():
@@ -82,7 +83,7 @@ def sample() -> str:
         if name == CONTAINERS:
             lines += _EXAMPLE
         else:
-            lines.append(f"# It may be: {setting.allowed}.")
+            lines.append(f"# Allowed: {setting.allowed}.")
             lines.append(f"#{indent}{name}: {setting.default}")
     return "\n".join(lines) + "\n"
 

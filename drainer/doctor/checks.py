@@ -14,6 +14,7 @@ CHECKS: tuple[Callable[[Context], Check], ...] = (
     software.docker,
     software.experimental,
     software.criu,
+    software.next_kernel,
     software.criu_check,
     software.criu_features,
     software.runc,

@@ -5,13 +5,21 @@ from drainer.host.criu import FEATURES
 from drainer.model import EngineFacts
 from drainer.rules import host as rules
 from drainer.rules.processes import seccomp_unsupported
-from drainer.rules.versions import criu_floor, is_mended
+from drainer.rules.versions import criu_floor, is_mended, next_kernel_lack
 from drainer.versions import version_text
 
 DOCKER = "docker"
 """Id of the check whether Docker answers; stands in for a refusal where it does not."""
 SILENT = "Docker does not answer, so that it is not known what runs and nothing can be carried."
 
+NEXT_KERNEL = (
+    "CRIU is too old for the newest kernel that is installed: if the host boots it, all containers "
+    "are started from the beginning."
+)
+NEXT_KERNEL_ADVICE = (
+    "Install that CRIU before the reboot, from a newer release of the distribution or from CRIU's "
+    "own packages, or boot the kernel that runs now."
+)
 _SILENT_ADVICE = "Start Docker with `systemctl start docker`; `journalctl -u docker` says why not."
 
 
@@ -76,6 +84,17 @@ def criu(context: Context) -> Check:
         f"CRIU {host.criu}, kernel {host.kernel}, {needs}" if host.criu else "not found",
         "CRIU, the program that saves and restores processes, is new enough for this kernel.",
     )
+
+
+def next_kernel(context: Context) -> Check:
+    """Tell whether CRIU will do for the kernel that the next boot most likely runs."""
+    host = context.facts.host
+    lack = next_kernel_lack(host)
+    if not lack:
+        found = host.next_kernel or "not known"
+        meaning = "CRIU will do for the newest kernel that is installed, too."
+        return Check("next_kernel", CheckVerdict.OK, found, meaning)
+    return Check("next_kernel", CheckVerdict.PROBLEM, lack, NEXT_KERNEL, NEXT_KERNEL_ADVICE)
 
 
 def criu_check(context: Context) -> Check:

@@ -18,6 +18,7 @@ from drainer.host import (
     disks,
     file_notes,
     images,
+    kernels,
     systemd,
 )
 from drainer.host import ports as port_table
@@ -64,6 +65,7 @@ class LinuxHost:
             criu_features=found.features,
             criu_options=criu.options(self._criu_configuration),
             runc=runc,
+            next_kernel=kernels.newest(),
             stand_in=place,
         )
 

@@ -3,6 +3,7 @@
 import os
 import pwd
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ _SECONDS = 30.0
 _WHEN = re.compile(r"\+[0-9]{1,5}|(?:[01]?[0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _NOBODY = 4294967295
 """What the kernel says of a process that no login has begun (audit_loginuid)."""
+SCHEDULED = Path("/run/systemd/shutdown/scheduled")
+"""Where systemd-logind notes a shutdown that is scheduled (systemd logind-dbus.c)."""
 KEXEC_LOADED = Path("/sys/kernel/kexec_loaded")
 
 
@@ -24,6 +27,29 @@ def check_time(when: str) -> str:
             f"{printable(when)!r} is no time of day such as 23:30 and no number of minutes as +5"
         )
     return when
+
+
+def moment(when: str, now: float) -> float:
+    """Return when a time is next that shutdown(8) takes, in seconds since 1970, as `now` is."""
+    if when.startswith("+"):
+        return now + 60 * int(when)
+    hour, minute = map(int, when.split(":"))
+    today = time.localtime(now)
+    # mktime knows of nights in which the clocks change, and of days after a month's last.
+    found, tomorrow = (
+        time.mktime((today.tm_year, today.tm_mon, today.tm_mday + n, hour, minute, 0, 0, 0, -1))
+        for n in (0, 1)
+    )
+    return found if found > now else tomorrow
+
+
+def scheduled(file: Path = SCHEDULED) -> float | None:
+    """Return when a shutdown is scheduled for, in seconds since 1970; None if that is not told."""
+    try:
+        found = re.search(r"^USEC=([0-9]{1,19})$", file.read_text(), re.MULTILINE)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return int(found[1]) / 1_000_000 if found else None
 
 
 def check_kexec(loaded: Path = KEXEC_LOADED) -> None:

@@ -48,17 +48,21 @@ def process_facts(
     remote = {m.path for m in mounts if m.path != "/" and _is_kind(m.kind, _REMOTE_KINDS)}
     sockets = proc_files.socket_inodes(files)
     networks = distinct(proc, pids, "net")
+    deleted = proc_files.deleted_sizes(files, remote)
+    tcp = [
+        peer
+        for pid in networks
+        for table in ("tcp", "tcp6")
+        for peer in proc_sockets.tcp_peers(proc.text(pid, "net", table), sockets)
+    ]
     own_shm = container.ipc_mode in {"private", "none"}
     runtime = bundle.options(container.id)
     return ProcessFacts(
         count=len(pids),
         seccomp_mode=max(int(s.get("Seccomp", "0")) for s in statuses),
-        expected_bytes=_expected_bytes(container, proc, pids, groups),
-        tcp_established=sum(
-            proc_sockets.count_tcp(proc.text(pid, "net", table), sockets)
-            for pid in networks
-            for table in ("tcp", "tcp6")
-        ),
+        expected_bytes=_expected_bytes(container, proc, pids, groups) + sum(deleted),
+        tcp_established=len(tcp),
+        tcp_peers=tuple(sorted(set(tcp))),
         unix_outside=_unix_outside(proc, networks, files),
         file_locks=proc_files.locks(files),
         traced=any(s.get("TracerPid", "0") != "0" for s in statuses),
@@ -67,6 +71,7 @@ def process_facts(
         nested_namespaces=nested(proc, pids),
         inner_mounts=inner_mounts(mounts, {m.destination for m in container.mounts}),
         deleted_files=proc_files.large_deleted(files, remote),
+        largest_deleted=max(deleted, default=0),
         shm_outside=() if own_shm else proc_files.shared_memory(files),
         no_new_privileges=any(s.get("NoNewPrivs", "0") != "0" for s in statuses),
         linked_sources=tuple(

@@ -182,6 +182,18 @@ def large_deleted(files: Iterable[UsedFile], remote: Collection[str]) -> tuple[s
     )
 
 
+def deleted_sizes(files: Iterable[UsedFile], remote: Collection[str]) -> tuple[int, ...]:
+    """Return the bytes on disk of each deleted file that is in use; CRIU copies them."""
+    found = {
+        (status.st_dev, status.st_ino): status.st_blocks * 512
+        for file in files
+        if file.name.endswith(_DELETED) and not file.name.startswith(_KERNEL_MEMORY)
+        if (status := _status(file, remote)) and stat.S_ISREG(status.st_mode)
+        if status.st_nlink == 0
+    }
+    return tuple(found.values())
+
+
 def _is_large_ghost(status: os.stat_result | None) -> bool:
     return (
         status is not None

@@ -8,10 +8,13 @@ import struct
 import threading
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 _TCP_QUIET = {"0A", "07"}
 """LISTEN and CLOSE (include/net/tcp_states.h)."""
+
+_WORD_DIGITS = 8
 
 _UNIX_ROW = re.compile(r"\S+: (?:\S+ ){5}\s*(\d+) (.+)", re.ASCII)
 """Num, RefCount, Protocol, Flags, Type, St, Inode and, if it has one, Path."""
@@ -47,10 +50,21 @@ class UnixSocket:
     """Its path; abstract names begin with `@`; the connecting end has none."""
 
 
-def count_tcp(table: str, inodes: Collection[int]) -> int:
-    """Count sockets of /proc/PID/net/tcp that hold a connection, among those with `inodes`."""
+def tcp_peers(table: str, inodes: Collection[int]) -> list[str]:
+    """Return the other ends of the sockets of /proc/PID/net/tcp, or tcp6, that hold a connection.
+
+    Only sockets with `inodes` count, and each has its address here once.
+    """
     rows = (line.split() for line in table.splitlines()[1:])
-    return sum(row[3] not in _TCP_QUIET and int(row[9]) in inodes for row in rows)
+    found = (row[2] for row in rows if row[3] not in _TCP_QUIET and int(row[9]) in inodes)
+    return [_address(text.partition(":")[0]) for text in found]
+
+
+def _address(text: str) -> str:
+    """Read an address as the kernel prints it: words of 32 bits, each in the order of the CPU."""
+    words = [int(text[n : n + _WORD_DIGITS], 16) for n in range(0, len(text), _WORD_DIGITS)]
+    address = ip_address(b"".join(struct.pack("=I", word) for word in words))
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def unix_names(table: str) -> dict[int, str]:

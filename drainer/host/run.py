@@ -44,10 +44,11 @@ def run_with(
     timeout: float,
     data: bytes,
     stop: Callable[[], bool] = lambda: False,
+    begun: Callable[[int], None] = lambda _pid: None,
 ) -> Result:
     """Run a program as `run` does, with `data` on its stdin, which it need not read.
 
-    It is killed, as at the limit, once `stop` says so.
+    It is killed, as at the limit, once `stop` says so. `begun` is told its pid.
     """
     environment = {**os.environ, "LC_ALL": "C", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
     try:
@@ -61,6 +62,7 @@ def run_with(
         )
     except OSError as error:
         return Result(MISSING, "", str(error))
+    begun(process.pid)
     end = time.monotonic() + timeout
     unsent: bytes | None = data
     while True:

@@ -62,7 +62,7 @@ class Passage:
     @property
     def speed(self) -> float | None:
         """Bytes a second of its dump."""
-        took = self.seconds(Phase.DUMP)
+        took = self.entry.dump_milliseconds / 1000 or self.seconds(Phase.DUMP)
         return self.entry.size / took if took and self.entry.size else None
 
 

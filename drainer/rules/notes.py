@@ -1,6 +1,7 @@
 """Notes: what the owner of a container should know though it is carried."""
 
 from drainer import priority
+from drainer.config.choices import Tcp
 from drainer.labels import LABEL_PRIORITY, LABEL_TCP, PREFIX, mistakes
 from drainer.model import Subject
 from drainer.rules.namespaces import has_own_network
@@ -53,7 +54,7 @@ def address_changes(subject: Subject) -> str | None:
 def tcp_connections(subject: Subject) -> str | None:
     """See `drainer.criu_options`, and CRIU criu/sk-tcp.c restore_one_tcp."""
     count = subject.processes.tcp_established
-    return str(count) if count else None
+    return str(count) if count and subject.wish.tcp is not Tcp.KEEP else None
 
 
 @note(

@@ -1,12 +1,16 @@
 """Skip reasons from a container's processes (/proc)."""
 
 from drainer.config.choices import Tcp
-from drainer.criu_options import ABOUT_TCP
-from drainer.labels import LABEL_TCP
+from drainer.criu_options import ABOUT_TCP, GHOST_LIMIT, TCP_CLOSE
+from drainer.labels import LABEL_GROUP, LABEL_TCP
 from drainer.model import Route, Subject
 from drainer.rules.rule import Rule, listed, skip, when
+from drainer.text import size
 from drainer.versions import version_of
 
+_LOOPBACK = ("127.0.0.1", "::1")
+_REASON_LENGTH = 200
+"""Characters of a network's name and of why an address on it changes."""
 _KEEPS_NO_NEW_PRIVILEGES = (3, 19, 0)
 
 
@@ -144,6 +148,25 @@ def tcp_not_wanted(subject: Subject) -> str | None:
 
 
 @skip(
+    "tcp_not_kept",
+    f"It is to keep its open TCP connections (`{LABEL_TCP}=keep`), and they cannot be kept.",
+    f"Put the containers at both ends into one group (`{LABEL_GROUP}`), with addresses that stay "
+    f"(`--ip`), or let it find its connections closed, by `{LABEL_TCP}=close`.",
+)
+def tcp_not_kept(subject: Subject) -> str | None:
+    """Refuse where one end would see the other one dead, or come back at another address."""
+    facts = subject.processes
+    if not facts.tcp_established or subject.wish.tcp is not Tcp.KEEP:
+        return None
+    if TCP_CLOSE in subject.host.criu_options:
+        return f"{TCP_CLOSE} in /etc/criu/runc.conf"
+    reached = {*subject.group_addresses, *_LOOPBACK}
+    if outside := [peer for peer in facts.tcp_peers if peer not in reached]:
+        return f"to {listed(outside)}"
+    return listed(subject.changing_addresses, _REASON_LENGTH)
+
+
+@skip(
     "tcp_established",
     "It has open TCP connections, which CRIU refuses to save by default.",
     "Run `mkdir -p /etc/criu && echo tcp-close >> /etc/criu/runc.conf`: then every container is "
@@ -182,6 +205,21 @@ def ghost_file_large(subject: Subject) -> str | None:
     return listed(subject.processes.deleted_files) if _lacks(subject, "ghost-limit") else None
 
 
+@skip(
+    "ghost_file_over_limit",
+    "It has a larger deleted file open than is to be saved.",
+    "Raise `drain.ghost_limit_mib` in the configuration, or let the program close that file.",
+    routes=(Route.RUNTIME,),
+)
+def ghost_file_over_limit(subject: Subject) -> str | None:
+    """CRIU compares with the size on disk (criu/files-reg.c dump_ghost_remap)."""
+    facts, limit = subject.processes, subject.wish.ghost_limit_mib
+    set_for_all = GHOST_LIMIT in subject.host.criu_options
+    if set_for_all or facts.largest_deleted <= limit << 20:
+        return None
+    return f"{size(facts.largest_deleted)}, and the limit is {limit} MiB"
+
+
 RULES: tuple[Rule, ...] = (
     processes_unseen,
     seccomp_unsupported,
@@ -194,8 +232,10 @@ RULES: tuple[Rule, ...] = (
     unix_external_stream,
     shm_external,
     tcp_not_wanted,
+    tcp_not_kept,
     tcp_established,
     file_locks,
     ghost_file_large,
+    ghost_file_over_limit,
 )
 """The most fundamental first; last those that an option of CRIU overcomes."""

@@ -22,7 +22,7 @@ def no_room_engine(subject: Subject) -> str | None:
 @skip(
     "no_room_runtime",
     "There is no room for its checkpoint in drainer's state directory.",
-    "Free some space there, put the state directory on a larger disk, or give it a higher "
+    "Free some space there, mount a larger disk at /var/lib/drainer, or give it a higher "
     "`drainer.priority` than those that take the room.",
     routes=(Route.RUNTIME,),
 )

@@ -2,7 +2,8 @@
 
 import re
 
-from drainer.versions import Version, version_of
+from drainer.model import HostFacts
+from drainer.versions import Version, version_of, version_text
 
 _FLOORS: tuple[tuple[Version, Version], ...] = (
     ((7, 1, 0), (4, 2, 1)),
@@ -39,3 +40,13 @@ def criu_floor(kernel: str) -> Version:
         if release >= first:
             return floor
     return _LOWEST_FLOOR
+
+
+def next_kernel_lack(host: HostFacts) -> str:
+    """Say which CRIU the newest kernel that is installed would need; empty if this one will do."""
+    release = host.next_kernel
+    floor = criu_floor(release)
+    enough = version_of(host.criu) >= floor or is_mended(host.criu_package, release)
+    if not release or not host.criu or enough or version_of(host.criu) < criu_floor(host.kernel):
+        return ""
+    return f"kernel {release} needs CRIU {version_text(floor)}, and this is {host.criu}"

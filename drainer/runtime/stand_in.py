@@ -31,7 +31,7 @@ AGENT = Path(__file__).with_name("agent.py")
 LEAVE_SECONDS = 1.0
 """How long the kernel may take to make a process a shell that is to read the stand-in."""
 READ_POLL = 0.1
-READ_SECONDS = 30.0
+READ_SECONDS = 10.0
 """How long such a shell may take until it has read it and is runc."""
 
 _FIRST_LINES = "#!/bin/sh\n# drainer stands in for runc while it restores containers.\n"
@@ -185,10 +185,11 @@ def remove(path: Path) -> bool:
 def _is_being_read(path: Path) -> bool:
     """Tell whether there is a shell that runs, or is about to run, this very script."""
     wanted = os.fsencode(path)
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
-            if file.read_bytes().split(b"\0")[1:2] == [wanted]:
-                return True
+    with suppress(OSError):
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                if file.read_bytes().split(b"\0")[1:2] == [wanted]:
+                    return True
     return False
 
 

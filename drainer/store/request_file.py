@@ -14,6 +14,8 @@ from drainer.files import replace_file
 PATH = Path("/run/drainer/request.json")
 LENGTH = 300
 """Characters of a reason, at most."""
+EARLY, LATE = 120.0, 600.0
+"""Seconds before and after its time in which a shutdown is the one that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Request:
 
     reason: str = ""
     by: str = ""
+    at: float = 0.0
+    """When the host is to go down, in seconds since 1970; 0 for now."""
 
 
 def write(request: Request, path: Path | None = None) -> None:
@@ -34,11 +38,26 @@ def write(request: Request, path: Path | None = None) -> None:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def read(path: Path | None = None) -> Request:
-    """Return the request that was kept, or an empty one. Never raises."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+def read(now: float, path: Path | None = None) -> Request:
+    """Return the request of a shutdown that begins `now`, or an empty one. Never raises.
+
+    One for another time was taken back by others than drainer (`shutdown -c`).
+    """
+    found = _read(path)
+    fits = not found.at or found.at - EARLY <= now <= found.at + LATE
+    return found if fits else Request()
+
+
+def time_of(path: Path | None = None) -> float:
+    """Return for when the request is that was kept; 0 for now, or if there is none."""
+    return _read(path).at
+
+
+def _read(path: Path | None) -> Request:
+    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
         found = json.loads((path or PATH).read_text())
-        return Request(str(found["reason"])[:LENGTH], str(found["by"])[:LENGTH])
+        at = float(found.get("at", 0.0))
+        return Request(str(found["reason"])[:LENGTH], str(found["by"])[:LENGTH], at)
     return Request()
 
 

@@ -41,6 +41,20 @@ def test_plan_as_json_is_what_a_drain_carries_out(drainer: Drainer) -> None:
     assert done["state"] == "stopped"
 
 
+def test_plan_says_if_the_next_kernel_needs_another_criu(drainer: Drainer) -> None:
+    drainer.world.add("web")
+    assert drainer("plan") == ExitCode.OK
+    assert "newest kernel" not in drainer.out
+    facts = drainer.world.host.host_facts
+    drainer.world.host.host_facts = replace(facts, next_kernel="7.2.12")
+    assert drainer("plan") == ExitCode.OK
+    said = " ".join(drainer.out.split())
+    assert "kernel 7.2.12 needs CRIU 4.2.1, and this is 4.1.1" in said
+    assert "all containers are started from the beginning" in said
+    assert drainer("plan", "--json") == ExitCode.OK
+    assert drainer.json["next_kernel"].startswith("kernel 7.2.12 needs")
+
+
 def test_plan_without_containers(drainer: Drainer) -> None:
     assert drainer("plan") == ExitCode.OK
     assert drainer.out == "No container is running.\n"

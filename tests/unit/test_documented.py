@@ -21,7 +21,6 @@ README = {
     "drainer install --enable": "tests/guest/suites.py",
     "drainer doctor --live": "tests/guest/test_doctor.py",
     "systemctl reboot": "tests/guest/test_reboot.py",
-    "drainer status": "tests/guest/test_reboot.py",
     "drainer uninstall": "tests/guest/test_trouble.py",
     "rm -r /usr/local/bin/drainer /opt/drainer /var/lib/drainer": "tests/guest/test_trouble.py",
     "bash tests/demo": "run by hand",

@@ -1,14 +1,24 @@
 """Groups: containers that are carried together, or not at all."""
 
+import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from drainer.errors import DrainerError, EngineError, EngineTimeoutError, RuntimeRefusedError
+from drainer.carriers.base import Carriers
+from drainer.deadline import Deadline
+from drainer.errors import (
+    DrainerError,
+    EngineError,
+    EngineTimeoutError,
+    RuntimeRefusedError,
+    StorageError,
+)
 from drainer.labels import LABEL_ENABLE, LABEL_GROUP
-from drainer.manifest import State
-from drainer.model import ROUTES, PlanEntry, Route, Verdict
+from drainer.manifest import Manifest, State
+from drainer.model import ROUTES, EngineFacts, PlanEntry, Route, Verdict
 from drainer.order import teams
 from drainer.storage import FileSystem
 from tests.unit.test_budget_of_a_drain import expect
@@ -30,6 +40,14 @@ def entries(world: World) -> dict[str, PlanEntry]:
 def populate(world: World) -> None:
     world.add("left", "always", labels=PAIR)
     world.add("right", "unless-stopped", labels=PAIR)
+
+
+def together(world: World) -> None:
+    """All of the group is up, or all of it is down; without a kill it is up."""
+    killed = {c.container for c in world.engine.calls if c.method == "kill"}
+    up = [world.now(name).running for name in ("left", "right")]
+    assert len(set(up)) == 1
+    assert any(up) == (not killed)
 
 
 def test_a_group_is_skipped_when_one_of_it_is(tmp_path: Path) -> None:
@@ -111,7 +129,7 @@ def test_if_one_cannot_be_dumped_all_go_on_running(
     assert drained["left"].state is drained["right"].state is State.LEFT
     details = {drained[name].detail for name in ("left", "right")}
     failed = ("left", "right")[nth - 1]
-    assert f"its group goes together, and {failed} failed: it broke" in details
+    assert f"it goes together with {failed}, which failed: it broke" in details
     for name in ("left", "right"):
         assert world.now(name).running
         assert not world.now(name).paused
@@ -157,6 +175,7 @@ def test_any_one_call_may_fail(tmp_path: Path, call: str, error: type[DrainerErr
         world.engine.script(call, nth=nth, error=error("it broke"))
         world.drain()
         made = sum(c.method == call for c in world.engine.calls)
+        together(world)
         world.reboot()
         assert world.resume().finished
         world.check_promise()
@@ -186,3 +205,106 @@ def test_teams_of_groups_and_of_groups_that_use_each_other() -> None:
     assert found["d"] == "d"
     assert len(set(found.values())) == 3
     assert teams(uses, {}) == {n: n for n in uses}
+
+
+def test_what_somebody_lets_run_on_meanwhile_saves_the_others_too(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    populate(world)
+    let_go = partial(world.engine.unpause, container_id("left"))
+    world.engine.script("dump", nth=2, run=let_go)
+    drained = world.drain()
+    assert {e.state for e in drained.entries} == {State.LEFT}
+    assert any("somebody let it run on" in e.detail for e in drained.entries)
+    together(world)
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_an_interruption_begins_no_more_dumps(tmp_path: Path, parallel: int) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,), parallel=parallel)
+    populate(world)
+    for name in ("third", "fourth", "fifth"):
+        world.add(name, "always", labels=PAIR)
+    deadlines: list[Deadline] = []
+    carriers = world.carriers
+
+    def noting(facts: EngineFacts, deadline: Deadline) -> Carriers:
+        deadlines.append(deadline)
+        return carriers(facts, deadline)
+
+    world.carriers = noting  # type: ignore[method-assign]
+
+    def interrupt() -> None:
+        deadlines[-1].interrupt()
+
+    world.engine.script("dump", nth=1, run=interrupt)
+    drained = world.drain()
+    assert {e.state for e in drained.entries} == {State.LEFT}
+    assert any("interrupted" in e.detail for e in drained.entries)
+    assert sum(c.method == "dump" for c in world.engine.calls) <= parallel
+    assert all(world.now(e.name).running and not world.now(e.name).paused for e in drained.entries)
+
+
+def test_one_that_cannot_be_written_down_keeps_no_other_from_being_given_back(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    populate(world)
+    world.add("third", "always", labels=PAIR)
+    world.engine.script("dump", nth=2, error=EngineError("it broke"))
+    write = world.file.write
+
+    def failing(manifest: Manifest) -> None:
+        if any(e.name == "left" and e.state is State.LEFT for e in manifest.entries):
+            raise StorageError("the disk is full")
+        write(manifest)
+
+    world.file.write = failing  # type: ignore[method-assign]
+    world.drain()
+    assert [world.now(n).paused for n in ("left", "right", "third")] == [False] * 3
+    world.file.write = write  # type: ignore[method-assign]
+    assert world.resume().finished
+    world.check_promise()
+
+
+def test_all_run_again_before_any_is_stopped(tmp_path: Path) -> None:
+    # Whose other end is frozen cannot end in order.
+    world = World(tmp_path, routes=(Route.RUNTIME,), stop_failed=True)
+    populate(world)
+    world.engine.script("dump", nth=2, error=EngineError("it broke"))
+    drained = world.drain()
+    calls = [c.method for c in world.engine.calls if c.method in {"unpause", "stop_in_order"}]
+    assert calls == ["unpause", "unpause", "stop_in_order", "stop_in_order"]
+    assert {e.state for e in drained.entries} == {State.STOPPED}
+    world.reboot()
+    assert {e.state for e in world.resume().entries} == {State.STARTED_COLD}
+    world.check_promise()
+
+
+def test_what_is_written_in_passing_needs_room_but_once(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.ENGINE,), parallel=3)
+    for name in ("a", "b", "c"):
+        world.add(name, "always", labels=PAIR)
+        expect(world, name, 400 << 20)
+    world.host.other_places["temporary"] = FileSystem("tmp", "/tmp", 1 << 30)
+    drained = world.drain()
+    assert {e.state for e in drained.entries} == {State.STOPPED}, drained.entries[0].detail
+
+
+def test_a_group_counts_as_much_as_its_most_valuable_member(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    for name, group, value in (("a", "g", "10"), ("b", "g", "0"), ("c", "h", "5"), ("d", "h", "5")):
+        world.add(name, labels={LABEL_GROUP: group, "drainer.priority": value})
+        expect(world, name, 400 << 20)
+    world.host.other_places["state"] = FileSystem("8:1", "/", 1 << 30)
+    found = entries(world)
+    assert {n for n, e in found.items() if e.verdict is Verdict.CARRY} == {"a", "b"}
+    assert [found[n].priority for n in ("a", "b")] == [10, 10]
+
+
+def test_a_dump_is_timed_by_itself(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    populate(world)
+    for nth in (1, 2):
+        world.engine.script("dump", nth=nth, run=lambda: time.sleep(0.2))
+    drained = world.drain()
+    assert all(200 <= e.dump_milliseconds < 380 for e in drained.entries)

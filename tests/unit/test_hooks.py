@@ -150,6 +150,19 @@ def test_they_share_a_tenth_of_the_budget(directory: Path) -> None:
     ]
 
 
+def test_they_are_not_protected_from_a_want_of_memory(directory: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    program(directory / "10-look", f"#!/bin/sh\nsleep 0.3; cat /proc/$$/oom_score_adj >{out}\n")
+    own = Path("/proc/self/oom_score_adj")
+    before = own.read_text()
+    own.write_text("100")
+    try:
+        Hooks(lambda _: None, Deadline(None), 10, directory).of_container(entry())
+    finally:
+        own.write_text(before)
+    assert out.read_text() == "0\n"
+
+
 def test_what_only_waits_is_no_news(directory: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     program(directory / "note", NOTE.format(log=log))

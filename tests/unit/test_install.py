@@ -7,11 +7,11 @@ from drainer.errors import ConfigInvalidError, HostIncapableError
 from drainer.host.run import Result
 from drainer.install import (
     Action,
-    explain,
-    explain_no_more,
     install,
     place,
     plan_install,
+    put_catalog,
+    remove_catalog,
     uninstall,
 )
 from drainer.units import CATALOG, DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours, render, template
@@ -204,10 +204,10 @@ def test_the_files_of_a_package_stay(units: Path, systemctl: Systemctl, tmp_path
 
 def test_the_catalog_is_written_once_and_removed(systemctl: Systemctl, tmp_path: Path) -> None:
     directory = tmp_path / "lib" / "catalog"
-    assert explain(directory, systemctl).changed
-    assert not explain(directory, systemctl).changed
+    assert put_catalog(directory, systemctl).changed
+    assert not put_catalog(directory, systemctl).changed
     assert (directory / CATALOG).read_text() == template(CATALOG)
-    assert [a.what for a in explain_no_more(directory, systemctl)] == ["remove"]
-    assert explain_no_more(directory, systemctl) == ()
+    assert [a.what for a in remove_catalog(directory, systemctl)] == ["remove"]
+    assert remove_catalog(directory, systemctl) == ()
     assert systemctl.catalogs == 2
     assert list(directory.iterdir()) == []

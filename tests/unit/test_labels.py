@@ -47,7 +47,7 @@ def test_a_wrong_value_does_not_count(value: str) -> None:
 
 
 def test_connections_are_not_closed_on_a_doubtful_word() -> None:
-    assert wish({"drainer.tcp": "keep"}, Wish()).tcp is Tcp.SKIP
+    assert wish({"drainer.tcp": "hold"}, Wish()).tcp is Tcp.SKIP
 
 
 def test_an_unknown_label_is_named_with_what_may_be_meant() -> None:

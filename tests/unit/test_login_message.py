@@ -46,3 +46,11 @@ def test_without_a_place_nothing_is_told_and_nothing_fails(
     monkeypatch.setattr(login_message, "PATH", tmp_path / "no" / "where" / "drainer")
     login_message.show(Manifest("20260301T030004Z", "", "manual", HOST, ENGINE, ()))
     assert told() == ""
+
+
+def test_it_is_withdrawn_once() -> None:
+    login_message.PATH.parent.mkdir()
+    login_message.PATH.write_text("drainer: ...\n")
+    assert login_message.withdraw() == str(login_message.PATH)
+    assert not login_message.exists()
+    assert login_message.withdraw() == ""

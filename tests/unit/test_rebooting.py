@@ -2,6 +2,9 @@
 
 import os
 import signal
+import time
+from collections.abc import Iterator
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,8 +31,9 @@ class Power(NamedTuple):
 
 
 @pytest.fixture
-def systemd(monkeypatch: pytest.MonkeyPatch) -> Power:
+def systemd(monkeypatch: pytest.MonkeyPatch, drainer: Drainer) -> Power:
     """Stand for a systemd with drainer's units enabled."""
+    monkeypatch.setattr("drainer.cli.options.STATE_DIR", drainer.world.state)
     found = Power([], [Result(0)])
 
     def run(command: list[str], _seconds: float) -> Result:
@@ -83,7 +87,8 @@ def test_a_reboot_may_wait(drainer: Drainer, systemd: Power) -> None:
     assert drainer("reboot", "--yes", "--at", "23:30", "--reason", "kernel") == ExitCode.OK
     assert systemd.asked == [["shutdown", "--reboot", "23:30", "drainer: kernel"]]
     assert drainer.world.now("web").running
-    assert request_file.read() == Request("kernel", "ada")
+    half_past = power.moment("23:30", time.time())
+    assert request_file.read(half_past) == Request("kernel", "ada", half_past)
     assert drainer("abort") == ExitCode.OK
     assert systemd.asked[1:] == [["shutdown", "-c"]]
     assert not request_file.exists()
@@ -176,6 +181,17 @@ def test_without_units_nothing_would_come_back(
     assert systemd.asked == []
 
 
+def test_what_the_units_would_not_find_is_not_drained_for_a_reboot(
+    drainer: Drainer, systemd: Power, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drainer.cli.options.STATE_DIR", Path("/var/lib/drainer"))
+    drainer.world.add("web", "always")
+    assert drainer("reboot", "--yes") == ExitCode.CONFIG_INVALID
+    assert "without --state-dir" in drainer.err
+    assert drainer.world.now("web").running
+    assert systemd.asked == []
+
+
 def test_another_kernel_must_be_loaded(
     drainer: Drainer, systemd: Power, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -205,11 +221,69 @@ def test_whose_login_it_is(tmp_path: Path) -> None:
 
 def test_a_damaged_request_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "below" / "request.json"
-    assert request_file.read(path) == Request()
+    assert request_file.read(0.0, path) == Request()
     request_file.write(Request("why", "who"), path)
-    assert request_file.read(path) == Request("why", "who")
-    for text in ("", "[]", '{"reason": 1}', "\x00"):
+    assert request_file.read(0.0, path) == Request("why", "who")
+    for text in ("", "[]", '{"reason": 1}', '{"reason": "", "by": "", "at": []}', "\x00"):
         path.write_text(text)
-        assert request_file.read(path) == Request()
+        assert request_file.read(0.0, path) == Request()
     with pytest.raises(UsageError):
         power.check_time("")
+
+
+@pytest.mark.parametrize(
+    ("now", "counts"), [(880, True), (1000, True), (1600, True), (879, False), (1601, False)]
+)
+def test_a_request_is_for_its_time_alone(tmp_path: Path, now: float, *, counts: bool) -> None:
+    # Who cancels that reboot by `shutdown -c` does not tell drainer.
+    path = tmp_path / "request.json"
+    request_file.write(Request("why", "who", 1000.0), path)
+    assert bool(request_file.read(now, path).reason) == counts
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("now", "when", "told"),
+    [
+        ("2026-03-01T12:30:40+01:00", "+0", "2026-03-01T12:30:40+01:00"),
+        ("2026-03-01T12:30:40+01:00", "+90", "2026-03-01T14:00:40+01:00"),
+        ("2026-03-01T12:30:40+01:00", "12:31", "2026-03-01T12:31:00+01:00"),
+        ("2026-03-01T12:30:40+01:00", "12:30", "2026-03-02T12:30:00+01:00"),
+        ("2026-12-31T12:30:40+01:00", "0:05", "2027-01-01T00:05:00+01:00"),
+        # The nights in which the clocks change.
+        ("2026-10-25T00:00:00+02:00", "04:00", "2026-10-25T04:00:00+01:00"),
+        ("2026-03-28T23:00:00+01:00", "04:00", "2026-03-29T04:00:00+02:00"),
+    ],
+)
+def test_when_a_shutdown_would_be(now: str, when: str, told: str) -> None:
+    moment = power.moment(when, datetime.fromisoformat(now).timestamp())
+    assert moment == datetime.fromisoformat(told).timestamp()
+
+
+def test_only_a_reboot_of_drainer_s_is_cancelled(
+    drainer: Drainer, systemd: Power, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scheduled = tmp_path / "scheduled"
+    monkeypatch.setattr(power.scheduled, "__defaults__", (scheduled,))
+    drainer.world.add("web", "always")
+    # Somebody has cancelled that one by `shutdown -c`, and scheduled another one.
+    assert drainer("reboot", "--yes", "--at", "+10") == ExitCode.OK
+    scheduled.write_text(f"USEC={int(time.time() + 7200)}000000\nMODE=reboot\n")
+    systemd.asked.clear()
+    assert drainer("abort") == ExitCode.OK
+    assert "another shutdown is scheduled" in drainer.err
+    assert systemd.asked == []
+    assert drainer("reboot", "--yes", "--at", "+10") == ExitCode.OK
+    scheduled.write_text(f"USEC={int(time.time() + 600)}000000\nMODE=reboot\n")
+    systemd.asked.clear()
+    assert drainer("abort") == ExitCode.OK
+    assert systemd.asked == [["shutdown", "-c"]]

@@ -126,6 +126,11 @@ def test_the_temporary_directory_matters_to_the_engine_route_alone() -> None:
     assert verdicts(facts, (Route.RUNTIME,)) == {}
 
 
+def test_the_next_kernel_is_looked_at() -> None:
+    assert verdicts(on_host(next_kernel="6.12.99")) == {}
+    assert verdicts(on_host(next_kernel="7.2.12")) == {"next_kernel": "problem"}
+
+
 def test_every_refusal_is_explained_by_a_check() -> None:
     """Make each rule answer in turn, and look whether a check other than the route's says so."""
     spoilt = {

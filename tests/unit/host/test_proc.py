@@ -270,6 +270,8 @@ def test_large_deleted_files_open_or_mapped(tmp_path: Path) -> None:
         "[os.unlink(n) for n in ('big', 'small', 'twice', 'sparse', 'mapped')]"
     )
     assert facts.deleted_files == (str(tmp_path / "big"), str(tmp_path / "mapped"))
+    assert 2 << 20 <= facts.largest_deleted < 3 << 20
+    assert facts.expected_bytes > 4 << 20
 
 
 def test_named_shared_memory_matters_only_outside_of_a_private_ipc_namespace() -> None:

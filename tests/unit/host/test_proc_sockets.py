@@ -2,11 +2,13 @@ import socket
 import struct
 from pathlib import Path
 
+import pytest
+
 from drainer.host.proc_sockets import (
     UnixSocket,
-    count_tcp,
     outside,
     parse_unix,
+    tcp_peers,
     unix_names,
     unix_sockets,
 )
@@ -31,9 +33,22 @@ a line that the name of a socket forged
 STREAM, DGRAM = int(socket.SOCK_STREAM), int(socket.SOCK_DGRAM)
 
 
-def test_tcp_counts_what_is_connected_and_ours() -> None:
-    assert count_tcp(TCP, {620, 621, 622}) == 2
-    assert count_tcp("", {1}) == 0
+def test_tcp_peers_of_what_is_connected_and_ours() -> None:
+    assert tcp_peers(TCP, {620, 621, 622}) == ["203.0.113.80", "203.0.113.80"]
+    assert tcp_peers("", {1}) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("00000000000000000000000001000000", "::1"),
+        ("0000000000000000FFFF00000200000A", "10.0.0.2"),
+        ("B80D0120000000000000000001000000", "2001:db8::1"),
+    ],
+)
+def test_tcp6_peers(text: str, address: str) -> None:
+    row = f"   0: {text}:07E8 {text}:0050 01 0:0 00:0 00000000     0        0 620 1 0"
+    assert tcp_peers(f"head\n{row}\n", {620}) == [address]
 
 
 def test_names_of_unix_sockets() -> None:

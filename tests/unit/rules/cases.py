@@ -49,6 +49,7 @@ class Given:
     host: Facts = field(default_factory=dict)
     engine: Facts = field(default_factory=dict)
     providers: tuple[Provider, ...] = ()
+    group_addresses: tuple[str, ...] = ()
     group_skipped: tuple[str, ...] = ()
     changing_addresses: tuple[str, ...] = ()
     wish: Wish = field(default_factory=Wish)
@@ -61,6 +62,7 @@ class Given:
             replace(HOST, **self.host),
             replace(ENGINE, **self.engine),
             self.providers,
+            self.group_addresses,
             self.group_skipped,
             self.changing_addresses,
             self.wish,
@@ -91,6 +93,11 @@ def doing(*options: str, **facts: object) -> Given:
 def _unwilling(tcp: Tcp, *options: str, tcp_established: int = 1) -> Given:
     given = doing(*options, tcp_established=tcp_established)
     return replace(given, wish=Wish(tcp=tcp))
+
+
+def _keeping(*peers: str, **fields: tuple[str, ...]) -> Given:
+    facts: Facts = {"tcp_established": 1, "tcp_peers": peers}
+    return Given(processes=facts, wish=Wish(tcp=Tcp.KEEP), **fields)  # type: ignore[arg-type]
 
 
 def labelled(value: str) -> Given:
@@ -356,6 +363,19 @@ SKIP_CASES = {
             _unwilling(Tcp.SKIP, "tcp-established"),
         ],
     ),
+    "tcp_not_kept": Cases(
+        [
+            _keeping("10.0.0.3"),
+            _keeping("10.0.0.3", "10.0.0.2", group_addresses=("10.0.0.2",)),
+            replace(_keeping(), host={"criu_options": ("tcp-close",)}),
+            _keeping(changing_addresses=("front: x",)),
+        ],
+        [
+            _keeping("10.0.0.3", "127.0.0.1", "::1", group_addresses=("10.0.0.3", "10.0.0.2")),
+            replace(_keeping("10.0.0.3"), processes={"tcp_peers": ("10.0.0.3",)}),
+            replace(_keeping("10.0.0.3"), wish=Wish()),
+        ],
+    ),
     "tcp_established": Cases(
         [doing(tcp_established=1), doing("file-locks", tcp_established=1)],
         [
@@ -371,6 +391,13 @@ SKIP_CASES = {
     "ghost_file_large": Cases(
         [doing(deleted_files=("/tmp/x (deleted)",))],
         [doing("ghost-limit", deleted_files=("/tmp/x (deleted)",)), Given()],
+    ),
+    "ghost_file_over_limit": Cases(
+        [
+            doing(largest_deleted=(1 << 30) + 1),
+            Given(processes={"largest_deleted": 2 << 20}, wish=Wish(ghost_limit_mib=1)),
+        ],
+        [doing(largest_deleted=1 << 30), doing("ghost-limit", largest_deleted=1 << 40)],
     ),
     "provider_skipped": Cases(
         [_using(bond, eligible=False) for bond in (Bond.NETWORK, Bond.PID, Bond.IPC, Bond.LINK)],

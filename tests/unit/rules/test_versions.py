@@ -1,6 +1,7 @@
 import pytest
 
-from drainer.rules.versions import criu_floor
+from drainer.model import HostFacts
+from drainer.rules.versions import criu_floor, next_kernel_lack
 from drainer.versions import Version, version_of, version_text
 
 
@@ -45,3 +46,28 @@ def test_version_text() -> None:
 )
 def test_criu_floor(kernel: str, floor: Version) -> None:
     assert criu_floor(kernel) == floor
+
+
+@pytest.mark.parametrize(
+    ("criu", "kernel", "following", "lack"),
+    [
+        (
+            "4.1.1",
+            "6.12.48+deb13-amd64",
+            "6.16.3",
+            "kernel 6.16.3 needs CRIU 4.2.0, and this is 4.1.1",
+        ),
+        ("4.2", "6.12.48", "7.2.12+deb14", "kernel 7.2.12+deb14 needs CRIU 4.2.1, and this is 4.2"),
+        ("4.2.1", "6.12.48", "7.2.12", ""),
+        ("4.1.1", "6.12.48", "6.12.57", ""),
+        ("4.1.1", "6.12.48", "", ""),
+        # Then it is said already what is lacking.
+        ("", "6.12.48", "7.2.12", ""),
+        ("4.1.1", "6.17.0", "7.2.12", ""),
+    ],
+)
+def test_what_the_newest_kernel_would_lack(
+    criu: str, kernel: str, following: str, lack: str
+) -> None:
+    host = HostFacts("boot", kernel, "x86_64", criu=criu, next_kernel=following)
+    assert next_kernel_lack(host) == lack
