@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from drainer.model import Address, Container, Endpoint, Pool
 
+OWN_NETWORKS = ("bridge", "host", "none")
+"""Docker's own, which it finds by name. The bridge has another id after every start of Docker."""
+
 MOST_PLACEHOLDERS = 64
 """For one network. What would need more of them is not kept."""
 

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from drainer import priority
-from drainer.config.choices import DumpFallback, RestoreFallback, Tcp
-from drainer.model import GROUP, Wish
+from drainer.config.choices import GROUP, DumpFallback, RestoreFallback, Tcp
+from drainer.model import Wish
 
 PREFIX = "drainer."
 LABEL_ENABLE = "drainer.enable"

@@ -9,12 +9,13 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from drainer.addresses import OWN_NETWORKS
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError
 from drainer.host.base import Host
 from drainer.manifest import Entry, Manifest, State
-from drainer.model import OWN_NETWORKS, Bond, Container, Membership, Port
+from drainer.model import Bond, Container, Membership, Port
 from drainer.order import all_bonds
 from drainer.recover import Step, next_step
 

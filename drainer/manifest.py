@@ -90,6 +90,8 @@ class Entry:
     """Where its runtime keeps its state (runc's `--root`); empty on the engine route."""
     criu_options: tuple[str, ...] = ()
     """CRIU's options for this container alone, as lines of its configuration file."""
+    group: str = ""
+    """With whom it was drained, all or none; empty for on its own."""
     timeout: int = 0
     """Seconds for its checkpoint, and for its restore; 0: as for all."""
     on_restore_failure: Literal["", "cold", "leave"] = ""

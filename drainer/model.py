@@ -7,12 +7,6 @@ from enum import StrEnum
 from drainer.config.choices import DumpFallback, RestoreFallback, Tcp
 from drainer.storage import NOT_KNOWN, Places
 
-GROUP = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
-"""What names of groups look like."""
-
-OWN_NETWORKS = ("bridge", "host", "none")
-"""Docker's own, which it finds by name. The bridge has another id after every start of Docker."""
-
 
 class Route(StrEnum):
     """How a checkpoint is made and restored."""

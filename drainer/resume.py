@@ -18,6 +18,7 @@ from drainer.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
 )
+from drainer.gathering import Gathering
 from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import check_files, restore_obstacle
@@ -118,6 +119,7 @@ class _Worker:
             lambda: host.places(record.manifest.engine, str(record.directory.path)), deadline
         )
         self._last = False
+        self._gathering = Gathering(record.manifest.entries)
         self._late: set[str] = set()
         """Ids whose restore was not ended within its time: it would not be the next time."""
         self._lacking: dict[str, Lack] = {}
@@ -162,6 +164,9 @@ class _Worker:
             self._on_change(self._record.update(entry.id, detail=first_line(error)))
         if not self._record.entry(container).state.ended:
             self.unsettled.add(container)
+        elif self._gathering.completes(entry):
+            for carrier in self._carriers.values():
+                carrier.join([e for e in self._record.manifest.entries if e.group == entry.group])
 
     def _act(self, entry: Entry) -> None:
         try:
@@ -215,10 +220,8 @@ class _Worker:
             return ""
 
     def _start_like_docker(self, entry: Entry) -> None:
-        if (
-            self._options.leaves_failed(entry)
-            and entry.checkpoint_state is CheckpointState.UNUSABLE
-        ):
+        unusable = entry.checkpoint_state is CheckpointState.UNUSABLE
+        if unusable and self._options.leaves_failed(entry):
             return
         try:
             started = start_like_docker(self._engine, entry)
@@ -314,10 +317,8 @@ class _Worker:
                 # There was no failure to be looked at: the next resume restores it.
                 raise DrainerError(why)
             return why
-        images = self._carrier(entry).images(entry)
-        return restore_obstacle(
-            entry, images, self._record, self._engine, self._host, self._deadline
-        )
+        at = self._carrier(entry).images(entry)
+        return restore_obstacle(entry, at, self._record, self._engine, self._host, self._deadline)
 
     def _wait_until_running(self, entry: Entry) -> None:
         """Wait once more as long as a restore may take; raises `EngineTimeoutError` then."""
@@ -335,13 +336,13 @@ class _Worker:
         put_policy_back(self._engine, entry)
         # With its policy held, Docker did not start it again if it ended in between.
         if start_like_docker(self._engine, entry):
-            self._end_cold(entry, "it ended right after its restore and was started anew")
+            self._end(entry, State.STARTED_COLD, "it ended after its restore and was started anew")
         elif restored:
             self._end(entry, State.RESTORED, "", notes=changes(entry, container))
             self._clean(entry)
         else:
             self._carrier(entry).tidy(entry)
-            self._end_cold(entry, "Docker started it from the beginning")
+            self._end(entry, State.STARTED_COLD, "Docker started it from the beginning")
 
     def _clean(self, entry: Entry) -> None:
         """Delete a used checkpoint; a failure costs disk space, not a container."""
@@ -383,18 +384,17 @@ class _Worker:
             self._leave(entry, f"{why}; and Docker could not start it: {first_line(error)}")
         else:
             put_policy_back(self._engine, entry)
-            self._end_cold(entry, why)
+            self._end(entry, State.STARTED_COLD, why)
 
     def _leave(self, entry: Entry, why: str) -> None:
         """Give it back to Docker as it is; its checkpoint is kept for inspection."""
         put_policy_back(self._engine, entry)
-        self._end(entry, State.LEFT, why, checkpoint_state=CheckpointState.UNUSABLE)
+        self._end(entry, State.LEFT, why)
 
-    def _end_cold(self, entry: Entry, why: str) -> None:
-        self._end(entry, State.STARTED_COLD, why, checkpoint_state=CheckpointState.UNUSABLE)
-
-    def _end(self, entry: Entry, state: State, detail: str, **changes: object) -> None:
-        self._on_change(self._record.update(entry.id, state=state, detail=detail, **changes))
+    def _end(self, entry: Entry, state: State, why: str, **changes: object) -> None:
+        if state is not State.RESTORED:
+            changes["checkpoint_state"] = CheckpointState.UNUSABLE
+        self._on_change(self._record.update(entry.id, state=state, detail=why, **changes))
 
     def _carrier(self, entry: Entry) -> Carrier:
         return self._carriers[entry.route]

@@ -35,6 +35,9 @@ class Carrier(Protocol):
     def tidy(self, entry: Entry) -> None:
         """Remove what a restore, however it ended, has left beside the checkpoint."""
 
+    def join(self, entries: Collection[Entry]) -> None:
+        """Let a group reach its networks, when each of it is settled. Never raises."""
+
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""
 

@@ -77,6 +77,9 @@ class EngineCarrier:
         """Remove containerd's copies of the checkpoint."""
         self._host.remove_restore_copy(self.images(entry))
 
+    def join(self, entries: Collection[Entry]) -> None:
+        """Do nothing: nothing of this route is ever cut off."""
+
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""
         self._engine.delete_checkpoint(entry.id, entry.checkpoint)

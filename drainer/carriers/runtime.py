@@ -4,6 +4,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from drainer.criu_options import TCP_ESTABLISHED
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError, EngineUnavailableError
 from drainer.manifest import Entry
@@ -56,6 +57,7 @@ class RuntimeCarrier:
                 seconds=timeout,
                 flags=entry.criu_options,
                 macs={a.ipv4: a.mac for a in entry.addresses if a.ipv4 and a.mac},
+                quiet=_is_quiet(entry),
             )
         )
         try:
@@ -91,6 +93,10 @@ class RuntimeCarrier:
         """Take the order back."""
         self._runtime.take_back(entry.id, entry.runtime_root)
 
+    def join(self, entries: Collection[Entry]) -> None:
+        """Let a group reach its networks, when each of it is settled."""
+        self._runtime.speak([entry.id for entry in entries if _is_quiet(entry)])
+
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""
         self._runtime.delete(self._place(entry))
@@ -101,3 +107,8 @@ class RuntimeCarrier:
 
     def _place(self, entry: Entry) -> Place:
         return Place(self._checkpoints / entry.checkpoint / entry.id)
+
+
+def _is_quiet(entry: Entry) -> bool:
+    """Tell whether it waits for the rest of its group before it speaks: it keeps connections."""
+    return bool(entry.group) and TCP_ESTABLISHED in entry.criu_options

@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+GROUP = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
+"""What names of groups look like."""
+
 
 class RouteChoice(StrEnum):
     """Which routes a drain may take."""

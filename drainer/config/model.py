@@ -8,8 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from drainer.config.choices import DumpFallback, Mode, RestoreFallback, RouteChoice, Tcp
-from drainer.model import GROUP
+from drainer.config.choices import GROUP, DumpFallback, Mode, RestoreFallback, RouteChoice, Tcp
 from drainer.priority import HIGHEST, LOWEST
 
 Parallel = Annotated[

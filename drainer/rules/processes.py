@@ -160,6 +160,8 @@ def tcp_not_kept(subject: Subject) -> str | None:
         return None
     if TCP_CLOSE in subject.host.criu_options:
         return f"{TCP_CLOSE} in /etc/criu/runc.conf"
+    if subject.container.network_mode == "host":
+        return "it uses the host's network"
     reached = {*subject.group_addresses, *_LOOPBACK}
     if outside := [peer for peer in facts.tcp_peers if peer not in reached]:
         return f"to {listed(outside)}"

@@ -38,6 +38,10 @@ STATUS_PATIENCE = 1.0
 """Seconds from the end of `runc restore` to the note of its status."""
 
 
+QUIET_SECONDS = 180.0
+"""How long a container is cut off at most, should drainer die while the rest of its group is
+restored."""
+QUIET_POLL = 0.5
 CRIU_CONFIG_FILE = "CRIU_CONFIG_FILE"
 """The variable that names CRIU's file of options (criu/config.c)."""
 CRIU_CONFIGURATION = "criu.conf"
@@ -185,6 +189,8 @@ def start(directory: Path, call: Call) -> int:
     order = json.loads((directory / "taken.json").read_text())
     put(directory / "started", "")
     _keep_macs(directory, order["macs"])
+    if order.get("quiet"):
+        _silence(directory, Path(order["quiet"]))
     _tell(directory, "go")
     end = time.monotonic() + order["seconds"]
     while time.monotonic() < end:
@@ -203,6 +209,40 @@ def _keep_macs(directory: Path, macs: dict[str, str]) -> None:
 
         with suppress(OSError, ValueError):
             link.set_macs(int(got(directory / "pid")), macs)
+
+
+def _silence(directory: Path, note: Path) -> None:
+    """Cut a container off until the rest of its group is there, and note what is to be undone.
+
+    A connection that was kept ends as soon as one end speaks before the other one is back. Whoever
+    has asked for the restore undoes it; if nobody does, because it has died, this process's child.
+    """
+    from drainer.runtime import link  # noqa: PLC0415 - see `_keep_macs`
+
+    with suppress(OSError, ValueError):
+        names = link.silence(int(got(directory / "pid")))
+        if not names:
+            return
+        put(note, "\n".join(names))
+        if not os.fork():
+            _speak_at_last(note, names)
+
+
+def _speak_at_last(note: Path, names: tuple[str, ...]) -> None:
+    """Wait until the note is gone, but not for ever; then see that the container is reachable."""
+    from drainer.runtime import link  # noqa: PLC0415 - see `_keep_macs`
+
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):  # whoever called reads them to their end
+        os.dup2(nothing, descriptor)
+    end = time.monotonic() + QUIET_SECONDS
+    while note.exists() and time.monotonic() < end:
+        time.sleep(QUIET_POLL)
+    if note.exists():
+        link.speak(names)
+        note.unlink(missing_ok=True)
+    os._exit(0)
 
 
 def _tell(directory: Path, word: str) -> None:

@@ -44,6 +44,8 @@ class Order:
     """Options of `runc restore`, without dashes."""
     macs: Mapping[str, str] = field(default_factory=dict)
     """The hardware address that it had, by IPv4 address."""
+    quiet: bool = False
+    """Whether it is to be cut off its networks until `Runtime.speak`."""
 
 
 class Runtime(Protocol):
@@ -69,7 +71,7 @@ class Runtime(Protocol):
         """
 
     def window(self) -> AbstractContextManager[None]:
-        """Let the stand-in take runc's calls while the block runs.
+        """Let the stand-in take runc's calls while the block runs; afterwards nothing is quiet.
 
         Raises `StorageError` when it cannot be put in place.
         """
@@ -79,6 +81,9 @@ class Runtime(Protocol):
 
         Raises `StorageError`.
         """
+
+    def speak(self, containers: Collection[str]) -> None:
+        """Let containers that were restored as `quiet` reach their networks. Never raises."""
 
     def lay_out_placeholder(self, container: str) -> None:
         """Have a container run nothing and only hold its addresses. Twice is harmless.

@@ -20,6 +20,8 @@ class FakeRuntime:
         self.engine = engine
         self.orders: list[Order] = []
         """Every restore that was ever ordered."""
+        self.spoken: list[frozenset[str]] = []
+        """Every group that was let reach its networks again."""
         self.placeholders: set[str] = set()
         """Every container that was ever to hold its addresses only."""
         self.restore_errors: dict[str, str] = {}
@@ -64,6 +66,10 @@ class FakeRuntime:
         with self.engine.runtime_call("lay_out", order.container) as daemon:
             self.orders.append(order)
             daemon.find(order.container).order = _name(order.place)
+
+    def speak(self, containers: Collection[str]) -> None:
+        """Note it in `spoken`."""
+        self.spoken.append(frozenset(containers))
 
     def lay_out_placeholder(self, container: str) -> None:
         """Note it in `placeholders`."""

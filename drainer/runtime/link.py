@@ -9,7 +9,8 @@ import fcntl
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,6 +30,22 @@ _LIST = struct.Struct("iP")
 _MOST = 256
 """Addresses that are looked at."""
 _MAC_BYTES = 6
+
+# Of linux/netlink.h, linux/rtnetlink.h and linux/if_link.h.
+_NETLINK_ROUTE = 0
+_GET_LINK = 18
+_DUMP_REQUEST = 0x301
+_NLMSG_ERROR = 2
+_NLMSG_DONE = 3
+_LINK_OTHER = 5
+_LINK_INFO = 18
+_INFO_KIND = 1
+_KIND_MASK = 0x3FFF
+_HEADER = struct.Struct("=IHHII")
+_LINK_MESSAGE = struct.Struct("=BxHiII")
+_ATTRIBUTE = struct.Struct("=HH")
+_RECEIVE_BYTES = 1 << 16
+_ANSWER_SECONDS = 5.0
 
 _NOTIFY = (
     Path("/proc/sys/net/ipv4/conf/all/arp_notify"),
@@ -55,8 +72,83 @@ def take_down(pid: int) -> None:
     """Take down the interfaces of a process's namespace, but not the loopback. Raises OSError."""
     with _inside(pid) as there:
         for name in _names(pid):
-            (flags,) = struct.unpack_from("=H", _ask(there, _GET_FLAGS, name))
-            _ask(there, _SET_FLAGS, name, struct.pack("=H", flags & ~_UP))
+            _set_up(there, name, up=False)
+
+
+def silence(pid: int) -> tuple[str, ...]:
+    """Cut a process's namespace off its networks, leaving its own interfaces as they are.
+
+    What is taken down is the other end of each pair (veth) that leads into this process's
+    namespace; returns the names of those. Nothing is done where the two namespaces are the same.
+    Raises OSError; some may be down then.
+    """
+    if Path(f"/proc/{pid}/ns/net").samefile("/proc/thread-self/ns/net"):
+        return ()
+    with _inside(pid):
+        pairs = _pairs()
+    names = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+        for index, other in pairs:
+            with suppress(OSError, ValueError):  # it leads elsewhere
+                name = socket.if_indextoname(other)
+                if int(Path(f"/sys/class/net/{name}/iflink").read_text()) == index:
+                    names.append(name)
+                    _set_up(here, name.encode(), up=False)
+    return tuple(names)
+
+
+def speak(names: Iterable[str]) -> None:
+    """Put interfaces of this namespace up again; what is gone is passed over. Never raises."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+        for name in names:
+            with suppress(OSError, UnicodeError, struct.error):
+                _set_up(here, name.encode("ascii"), up=True)
+
+
+def _set_up(there: socket.socket, name: bytes, *, up: bool) -> None:
+    (flags,) = struct.unpack_from("=H", _ask(there, _GET_FLAGS, name))
+    flags = flags | _UP if up else flags & ~_UP
+    _ask(there, _SET_FLAGS, name, struct.pack("=H", flags))
+
+
+def _pairs() -> list[tuple[int, int]]:
+    """Return the index of each veth of this namespace, and of its other end (rtnetlink(7))."""
+    found: list[tuple[int, int]] = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE) as channel:
+        channel.settimeout(_ANSWER_SECONDS)
+        body = _LINK_MESSAGE.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+        size = _HEADER.size + len(body)
+        channel.send(_HEADER.pack(size, _GET_LINK, _DUMP_REQUEST, 1, 0) + body)
+        while _take_pairs(channel.recv(_RECEIVE_BYTES), found):
+            pass
+    return found
+
+
+def _take_pairs(data: bytes, found: list[tuple[int, int]]) -> bool:
+    """Parse one datagram of answers; tell whether more are to come."""
+    while len(data) >= _HEADER.size:
+        size, kind, *_ = _HEADER.unpack_from(data)
+        if kind == _NLMSG_DONE:
+            return False
+        if kind == _NLMSG_ERROR or size < _HEADER.size:
+            raise OSError("the kernel does not tell of its interfaces")
+        _, _, index, _, _ = _LINK_MESSAGE.unpack_from(data, _HEADER.size)
+        attributes = dict(_attributes(data[_HEADER.size + _LINK_MESSAGE.size : size]))
+        kinds = dict(_attributes(attributes.get(_LINK_INFO, b"")))
+        other = attributes.get(_LINK_OTHER, b"")
+        if kinds.get(_INFO_KIND, b"").rstrip(b"\0") == b"veth" and other:
+            found.append((index, int.from_bytes(other[:4], sys.byteorder)))
+        data = data[(size + 3) & ~3 :]
+    return True
+
+
+def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    while len(data) >= _ATTRIBUTE.size:
+        size, kind = _ATTRIBUTE.unpack_from(data)
+        if size < _ATTRIBUTE.size:
+            return
+        yield kind & _KIND_MASK, data[_ATTRIBUTE.size : size]
+        data = data[(size + 3) & ~3 :]
 
 
 def _parsed(mac: str) -> bytes:

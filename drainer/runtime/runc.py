@@ -5,14 +5,14 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.criu_log import first_error
 from drainer.host.run import Runner, run
-from drainer.runtime import agent, stand_in
+from drainer.runtime import agent, quiet, stand_in
 from drainer.runtime.abort import abort
 from drainer.runtime.base import Order, Place
 from drainer.text import printable
@@ -97,10 +97,21 @@ class Runc:
     def sweep(self) -> None:
         """Remove what a drainer that died has left of stand-ins and orders."""
         stand_in.sweep(self._search_path, self._orders)
+        quiet.end(self._orders)
 
-    def window(self) -> AbstractContextManager[None]:
-        """Let the stand-in take runc's calls while the block runs."""
-        return stand_in.in_place(self._stand_in, self._runc, self._orders)
+    @contextmanager
+    def window(self) -> Iterator[None]:
+        """Let the stand-in take runc's calls while the block runs; afterwards nothing is quiet."""
+        try:
+            with stand_in.in_place(self._stand_in, self._runc, self._orders):
+                yield
+        finally:
+            quiet.end(self._orders)
+
+    def speak(self, containers: Collection[str]) -> None:
+        """Let containers that were restored as `quiet` reach their networks."""
+        for container in containers:
+            quiet.speak(quiet.note(self._orders, container))
 
     def lay_out(self, order: Order) -> None:
         """Have the container's next start restore it, and fail if the stand-in is not reached.
@@ -119,8 +130,11 @@ class Runc:
             "seconds": order.seconds,
             "flags": [flag for flag in order.flags if flag in RESTORE_FLAGS],
             "macs": dict(order.macs),
+            "quiet": str(quiet.note(self._orders, order.container)) if order.quiet else "",
         }
         try:
+            if order.quiet:
+                quiet.make(self._orders)
             gate.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             gate.mkdir(mode=0o700, exist_ok=True)
             if not stand_in.under_way(directory):

@@ -21,10 +21,12 @@ from tests.lab.workloads import (
     service,
     service_state,
     start_all,
+    talker,
 )
 
 pytestmark = pytest.mark.suites("forky", long=("trixie",))
 
+TALKERS = ("called", "caller")
 PORT = 9001
 WEB = 8080
 KEYS = 200
@@ -41,7 +43,8 @@ LOCKED = (
 )
 # One connection for all, until it breaks.
 CLIENT = "while :; do while sleep 0.5; do echo incr hits; done | redis-cli -h redis; sleep 1; done"
-BY_RUNTIME = ("redis", "client", "withinit", "linked", "locked")
+TALK = "--network backend --restart always --label drainer.tcp=keep --label drainer.group=talk"
+BY_RUNTIME = ("redis", "client", "withinit", "linked", "locked", "caller", "called")
 """Those that Docker itself cannot restore, even where it can restore others."""
 
 CARRIED = (
@@ -65,6 +68,8 @@ CARRIED = (
     numbers("linked", "-v /srv/link:/link:ro --restart always"),
     Workload("locked", "lab/workload", f"sh -c '{LOCKED}'"),
     Workload("client", "lab/redis", f"sh -c '{CLIENT}'", "--link redis --restart always"),
+    talker("called", TALK),
+    talker("caller", TALK, "called"),
     Workload("limited", "lab/busybox", f"sh -c '{NUMBERS}'", f"{_LIMITS} --tmpfs /scratch"),
 )
 SKIPPED = (
@@ -107,6 +112,8 @@ def story(module_host: Host, suite: str) -> Story:
     host.wait_until(f"{PSQL} -c 'create table t as select 42 as answer'", 120)
     story.token, story.count = service_state(host, PORT)
     host.wait_until(f"test $({REDIS} get hits) -gt 1", 60)
+    for name in TALKERS:
+        host.wait_until(f"test $(docker logs {name} | grep -c heard) -gt 20", 120)
     host.run("docker pause frozen", 60)
     story.policies = policies(host)
     story.plan = {e["name"]: e for e in _json(host, "drainer plan --json")["entries"]}
@@ -182,6 +189,16 @@ def test_a_client_finds_its_connection_closed_and_connects_again(story: Story) -
     seen = int(story.host.output(f"{REDIS} get hits"))
     assert seen >= story.hits
     story.host.wait_until(f"test $({REDIS} get hits) -gt {seen}", 60)
+
+
+def test_a_connection_within_a_group_outlasts_the_reboot(story: Story) -> None:
+    assert {story.plan[name]["group"] for name in TALKERS} == {"talk"}
+    before = {name: len(story.host.output(f"docker logs {name}").splitlines()) for name in TALKERS}
+    for name, count in before.items():
+        story.host.wait_until(f"test $(docker logs {name} | wc -l) -gt {count + 20}", 60)
+        log = story.host.output(f"docker logs {name} 2>&1").splitlines()
+        assert log == [f"heard {n}" for n in range(1, len(log) + 1)]
+    assert story.host.output("ls -A /run/drainer 2>/dev/null || true") == ""
 
 
 def test_postgres_answers_from_the_same_server_process(story: Story) -> None:

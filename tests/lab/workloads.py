@@ -26,10 +26,38 @@ http.server.HTTPServer(("", int(os.environ["PORT"])), Answer).serve_forever()
 """
 """A service that knows only in memory who it is (`token`) and how far it has counted."""
 
+TALK = """\
+import socket, sys, threading, time
+def hear(connection):
+    expected = 0
+    for line in connection.makefile():
+        expected += 1
+        print("heard" if int(line) == expected else "WRONG", int(line), flush=True)
+    print("LOST", flush=True)
+if len(sys.argv) > 1:
+    while True:
+        try:
+            connection = socket.create_connection((sys.argv[1], 7000))
+            break
+        except OSError:
+            time.sleep(0.5)
+    connection.settimeout(None)
+else:
+    connection = socket.create_server(("", 7000)).accept()[0]
+threading.Thread(target=hear, args=(connection,), daemon=True).start()
+number = 0
+while True:
+    number += 1
+    connection.sendall(b"%d\\n" % number)
+    time.sleep(0.1)
+"""
+"""Two of these talk without a pause over one connection, and never make another one."""
+
 NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.4; done"
 """A shell program whose log is the series 1, 2, 3, ... two numbers a second."""
 
 _SERVICE_PATH = "/srv/lab/service.py"
+_TALK_PATH = "/srv/lab/talk.py"
 
 
 @dataclass(frozen=True)
@@ -68,6 +96,12 @@ def service(name: str, port: int, options: str = "") -> Workload:
     )
 
 
+def talker(name: str, options: str, other: str = "") -> Workload:
+    """Make one of two programs that talk; the one that calls the other is told its name."""
+    options = f"-v {_TALK_PATH}:/talk.py:ro {options}"
+    return Workload(name, "lab/python", f"python3 /talk.py {other}", options)
+
+
 def numbers(name: str, options: str = "") -> Workload:
     """Make the container that logs a series of numbers."""
     return Workload(name, "lab/busybox", f"sh -c '{NUMBERS}'", options)
@@ -76,6 +110,7 @@ def numbers(name: str, options: str = "") -> Workload:
 def start_all(host: Host, workloads: tuple[Workload, ...], timeout: float = 600) -> None:
     """Start the containers, two at a time, in their order as far as that goes."""
     host.write(_SERVICE_PATH, SERVICE)
+    host.write(_TALK_PATH, TALK)
     script = "\n".join(w.run for w in workloads)
     host.run("xargs -d '\\n' -P 2 -I@ sh -c '@ >/dev/null'", timeout, data=script.encode())
 

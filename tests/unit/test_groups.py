@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from drainer.errors import (
 )
 from drainer.labels import LABEL_ENABLE, LABEL_GROUP
 from drainer.manifest import Manifest, State
-from drainer.model import ROUTES, EngineFacts, PlanEntry, Route, Verdict
+from drainer.model import ROUTES, Address, EngineFacts, PlanEntry, Route, Verdict
 from drainer.order import teams
 from drainer.storage import FileSystem
 from tests.unit.test_budget_of_a_drain import expect
@@ -308,3 +309,72 @@ def test_a_dump_is_timed_by_itself(tmp_path: Path) -> None:
         world.engine.script("dump", nth=nth, run=lambda: time.sleep(0.2))
     drained = world.drain()
     assert all(200 <= e.dump_milliseconds < 380 for e in drained.entries)
+
+
+KEEP = {**PAIR, "drainer.tcp": "keep"}
+
+
+def connected(world: World, name: str, *peers: str) -> None:
+    ordinary = world.host.processes(world.now(name))
+    facts = replace(ordinary, tcp_established=1, tcp_peers=peers)
+    world.host.process_facts[container_id(name)] = facts
+
+
+def keepers(world: World) -> None:
+    """Run two containers with a connection between them that is to be kept."""
+    for name, address, peer in (
+        ("left", "10.0.0.2", "10.0.0.3"),
+        ("right", "10.0.0.3", "10.0.0.2"),
+    ):
+        world.add(name, "always", labels=KEEP, addresses=(Address("front", address, fixed=True),))
+        connected(world, name, peer)
+
+
+def test_kept_connections_are_spoken_on_when_all_of_the_group_is_back(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    world.add("alone", "always")
+    assert {e.state for e in world.drain().entries} == {State.STOPPED}
+    world.reboot()
+    assert {e.state for e in world.resume().entries} == {State.RESTORED}
+    quiet = {order.container: order.quiet for order in world.runtime.orders}
+    assert [quiet[container_id(n)] for n in ("left", "right", "alone")] == [True, True, False]
+    assert world.runtime.spoken == [frozenset({container_id("left"), container_id("right")})]
+    flags = {order.container: order.flags for order in world.runtime.orders}
+    assert "tcp-established" in flags[container_id("left")]
+    assert "tcp-close" in flags[container_id("alone")]
+
+
+def test_they_are_spoken_on_also_if_one_of_the_group_starts_cold(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    world.drain()
+    world.reboot()
+    world.engine.script("start", nth=1, error=EngineError("it broke"))
+    world.resume()
+    assert world.runtime.spoken == [frozenset({container_id("left"), container_id("right")})]
+
+
+def test_who_is_connected_to_others_than_its_group_is_skipped_with_it(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    world.add("third", labels=KEEP, addresses=(Address("front", "10.0.0.4", fixed=True),))
+    connected(world, "third", "10.0.0.2", "192.0.2.1")
+    found = entries(world)
+    assert {n: [r.id for r in e.reasons] for n, e in found.items()} == {
+        "left": ["group_incomplete"],
+        "right": ["group_incomplete"],
+        "third": ["tcp_not_kept"],
+    }
+    assert found["third"].reasons[0].detail == "to 192.0.2.1"
+
+
+def test_an_address_that_may_change_keeps_no_connection(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    world.add("shell", "always", tty=True, addresses=(Address("front", "10.0.0.4"),))
+    # What Docker starts first may take what Docker has dealt out.
+    world.engine.change(container_id("left"), addresses=(Address("front", "10.0.0.2"),))
+    found = entries(world)
+    assert [r.id for r in found["left"].reasons] == ["tcp_not_kept"]
+    assert [r.id for r in found["right"].reasons] == ["group_incomplete"]

@@ -369,6 +369,7 @@ SKIP_CASES = {
             _keeping("10.0.0.3", "10.0.0.2", group_addresses=("10.0.0.2",)),
             replace(_keeping(), host={"criu_options": ("tcp-close",)}),
             _keeping(changing_addresses=("front: x",)),
+            replace(_keeping(), container={"network_mode": "host"}),
         ],
         [
             _keeping("10.0.0.3", "127.0.0.1", "::1", group_addresses=("10.0.0.3", "10.0.0.2")),

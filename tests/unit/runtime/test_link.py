@@ -1,6 +1,7 @@
 import os
 import shutil
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -91,3 +92,54 @@ def test_a_namespace_is_changed_and_left(namespace: int) -> None:
     assert "state DOWN" in shown(namespace, "eth0")
     assert ",UP" in shown(namespace, "lo")
     assert Path("/proc/thread-self/ns/net").readlink() == before
+
+
+@pytest.fixture
+def pair(namespace: int) -> Iterator[str]:
+    """Connect that namespace with this process's own; return the name of the end that is here."""
+    name = f"vdr{os.getpid() % 100000}"
+    make = f"ip link add {name} type veth peer name eth9 netns {namespace} && ip link set {name} up"
+    if subprocess.run(["sh", "-c", make], check=False, capture_output=True).returncode:
+        pytest.skip("needs to make interfaces")
+    yield name
+    subprocess.run(["ip", "link", "del", name], check=False, capture_output=True)
+
+
+def is_up(name: str) -> bool:
+    command = ["ip", "-o", "link", "show", name]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return "UP" in shown.partition("<")[2].partition(">")[0].split(",")
+
+
+def test_a_namespace_is_cut_off_from_here_and_no_other_pair_is_touched(
+    namespace: int, pair: str
+) -> None:
+    assert is_up(pair)
+    assert link.silence(namespace) == (pair,)
+    assert not is_up(pair)
+    # Its own interfaces, and so its routes, stay as they are.
+    assert "UP" in shown(namespace, "eth0").partition("<")[2].partition(">")[0].split(",")
+    link.speak([pair, "none-such", ""])
+    assert is_up(pair)
+
+
+def test_the_namespace_of_this_very_process_is_left_alone() -> None:
+    assert link.silence(os.getpid()) == ()
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+@pytest.mark.parametrize(("kind", "pairs"), [(b"veth\0", [(7, 12)]), (b"macvlan\0", [])])
+def test_only_pairs_count(kind: bytes, pairs: list[tuple[int, int]]) -> None:
+    # What a macvlan leads to is an interface of the host's.
+    body = struct.pack("=BxHiII", 0, 1, 7, 0, 0)
+    body += attribute(5, struct.pack("=i", 12)) + attribute(18, attribute(1, kind))
+    data = struct.pack("=IHHII", 16 + len(body), 16, 2, 1, 0) + body
+    found: list[tuple[int, int]] = []
+    assert link._take_pairs(data, found)
+    assert found == pairs
+    assert not link._take_pairs(struct.pack("=IHHIIi", 20, 3, 2, 1, 0, 0), found)
+    with pytest.raises(OSError, match="interfaces"):
+        link._take_pairs(struct.pack("=IHHIIi", 20, 2, 2, 1, 0, -1), found)

@@ -218,6 +218,7 @@ def test_an_order_says_everything_and_shuts_the_gate(machine: Machine, orders: P
         "seconds": 5.0,
         "flags": ["file-locks"],
         "macs": {"1.2.3.4": "02"},
+        "quiet": "",
     }
     assert [p.name for p in (orders / ID).iterdir()] == ["order.json"]
     assert (orders / ID).stat().st_mode & 0o777 == 0o700
