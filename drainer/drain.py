@@ -135,6 +135,7 @@ def _entry(planned: PlanEntry, drain_id: str) -> Entry:
         route=planned.route,
         runtime_root=planned.runtime_root,
         criu_options=planned.criu_options,
+        priority=planned.priority,
         group=planned.wish.group,
         timeout=planned.wish.timeout,
         on_restore_failure=fallback.value if (fallback := planned.wish.on_restore_failure) else "",

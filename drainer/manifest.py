@@ -90,6 +90,8 @@ class Entry:
     """Where its runtime keeps its state (runc's `--root`); empty on the engine route."""
     criu_options: tuple[str, ...] = ()
     """CRIU's options for this container alone, as lines of its configuration file."""
+    priority: int = 0
+    """What is higher is restored first, as far as its providers are there."""
     group: str = ""
     """With whom it was drained, all or none; empty for on its own."""
     timeout: int = 0

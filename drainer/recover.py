@@ -93,7 +93,7 @@ def resume_order(entries: Collection[Entry]) -> dict[str, list[str]]:
     """Return who is waited for, by id, in the order in which they are resumed.
 
     Providers come first, also where only the number of places decides who waits; then those of the
-    lowest address, so that the fewest have to be held.
+    highest priority, then of the lowest address, so that the fewest have to be held.
     """
     known = {e.id: e for e in entries}
     return {
@@ -102,6 +102,6 @@ def resume_order(entries: Collection[Entry]) -> dict[str, list[str]]:
     }
 
 
-def _turn(entry: Entry) -> tuple[int, list[Number]]:
+def _turn(entry: Entry) -> tuple[int, int, list[Number]]:
     addresses = (number(a.ipv4) for a in entry.addresses)
-    return -entry.wave, [found for found in addresses if found]
+    return -entry.wave, -entry.priority, [found for found in addresses if found]

@@ -73,19 +73,19 @@ def resume(
     worker = _Worker(engine, host, carriers, record, deadline, options, audience, obstacles, keeper)
     take_up(record, carriers)
     providers = resume_order(manifest.entries)
+    urgency = {entry.id: entry.priority for entry in manifest.entries}
     for turn in range(PASSES):
         worker.begin_pass(last=turn == PASSES - 1)
         if not turn:
             check_files(record, host, host.boot_id(), deadline, worker.without_files)
-        run_in_order(providers, worker.bring_back, options.parallel)
+        run_in_order(providers, worker.bring_back, options.parallel, urgency)
         if not worker.unsettled or deadline.interrupted:
             break
         deadline.sleep(PASS_PAUSE)
         with suppress(EngineUnavailableError, EngineTimeoutError):
             wait_for_engine(engine, deadline, options.engine_wait)
     if not worker.unsettled:
-        last = record.finish()
-        expire(record.directory, last, carriers, options.retention, datetime.now(UTC))
+        expire(record.directory, record.finish(), carriers, options.retention, datetime.now(UTC))
     return record.manifest
 
 

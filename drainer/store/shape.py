@@ -22,7 +22,16 @@ _CHECKPOINT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _CRIU_OPTION = re.compile(r"[a-z][a-z-]*( [0-9]+[KMG]?)?", re.ASCII)
 """A switch or a size: nothing that names a file or a program, or is more than one line."""
 _LATER = frozenset(
-    {"reason", "by", "timeout", "on_restore_failure", "next_kernel", "dump_milliseconds", "group"}
+    {
+        "reason",
+        "by",
+        "timeout",
+        "on_restore_failure",
+        "next_kernel",
+        "dump_milliseconds",
+        "group",
+        "priority",
+    }
 )
 """Fields that earlier drainers of this version do not know: written only where they say something,
 so that such a one can bring back what this one has drained."""

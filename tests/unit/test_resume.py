@@ -340,3 +340,19 @@ def test_one_that_docker_started_after_all_is_not_paused_as_it_was_at_the_drain(
     world.reboot()
     assert entry_of(world.resume(), "web").state is State.STARTED_COLD
     assert not world.now("web").paused
+
+
+def test_what_is_worth_most_is_back_first(world: World) -> None:
+    provider = world.add("provider")
+    world.add("a")
+    world.add("b", labels={"drainer.priority": "-1"})
+    # Its worth is its provider's, too.
+    world.add("user", network_mode=f"container:{provider.id}", labels={"drainer.priority": "5"})
+    world.add("c", labels={"drainer.priority": "7"})
+    world.drain()
+    world.reboot()
+    before = len(world.engine.calls)
+    world.resume()
+    names = {container_id(n): n for n in world.originals}
+    started = [names[c.container] for c in world.engine.calls[before:] if c.method == "start"]
+    assert started == ["c", "provider", "user", "a", "b"]
