@@ -24,7 +24,7 @@ class Admission:
 
     def __init__(self, look: Callable[[], Places], deadline: Deadline) -> None:
         """Begin with nobody inside; `look` tells how much room there is now."""
-        self._look = look
+        self.look = look
         self._deadline = deadline
         self._door = threading.Lock()
         self._left = threading.Condition()
@@ -71,7 +71,7 @@ class Admission:
 
         What they have written already counts twice, which can only make this one wait.
         """
-        places = self._look()
+        places = self.look()
         own, *others = (amounts(places) for amounts in (wanted, *self._inside.values()))
         taken = room.together(*others)
         free = room.available(places)

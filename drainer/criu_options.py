@@ -15,25 +15,27 @@ else CRIU refuses (criu/sk-inet.c: `In-flight connection`)."""
 RUNC_SKIP_IN_FLIGHT = "tcp-skip-in-flight"
 """The same by runc, which from that version on sets it to false unless it is told."""
 RUNC_SETS_IT = (1, 3, 0)
+TRACKING = "mem_dirty_track"
+"""The feature by which the kernel tells which memory has changed since an earlier dump."""
 GHOST_LIMIT = "ghost-limit"
 """Above this size CRIU does not save a deleted file that is still open."""
 
 
 def criu_options(subject: Subject) -> tuple[str, ...]:
     """Return the lines for CRIU's configuration file on the runtime route."""
-    facts = subject.processes
     set_for_all = set(ABOUT_TCP).intersection(subject.host.criu_options)
     runc = version_of(subject.engine.runc)
     skip = RUNC_SKIP_IN_FLIGHT if runc >= RUNC_SETS_IT else SKIP_IN_FLIGHT
     return tuple(
         line
         for line, needed in (
-            ("file-locks", facts.file_locks > 0),
+            ("file-locks", subject.processes.file_locks > 0),
             (skip, True),
             # Whether it has any is not known before it is frozen.
-            (TCP_ESTABLISHED, subject.wish.tcp is Tcp.KEEP and not set_for_all),
+            (TCP_ESTABLISHED, subject.wish.tcp is Tcp.KEEP and TCP_CLOSE not in set_for_all),
             (TCP_CLOSE, subject.wish.tcp is Tcp.CLOSE and not set_for_all),
-            (f"{GHOST_LIMIT} {subject.wish.ghost_limit_mib}M", bool(facts.deleted_files)),
+            # A log may be deleted, and grow, until it is frozen.
+            (f"{GHOST_LIMIT} {subject.wish.ghost_limit_mib}M", True),
         )
         if needed
     )

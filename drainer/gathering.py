@@ -1,27 +1,32 @@
-"""Which groups are complete in a resume: each of them has come to its end."""
+"""Groups that a resume has to let reach their networks: when each of them has come to its end."""
 
 import threading
-from collections.abc import Iterable
 
+from drainer.carriers.base import Carriers
 from drainer.manifest import Entry
+from drainer.store.manifest_file import Record
 
 
 class Gathering:
-    """Counts the members of each group. Safe to use from several threads."""
+    """Waits for the members of each group. Safe to use from several threads."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, record: Record, carriers: Carriers) -> None:
         """Wait for every container that has a group and something left to be done."""
+        self._record = record
+        self._carriers = carriers
         self._lock = threading.Lock()
         self._missing: dict[str, set[str]] = {}
-        for entry in entries:
+        for entry in record.manifest.entries:
             if entry.group and not entry.state.ended:
                 self._missing.setdefault(entry.group, set()).add(entry.id)
 
-    def completes(self, entry: Entry) -> bool:
-        """Note that a container has come to its end; tell whether its group is complete by that."""
+    def ended(self, entry: Entry) -> None:
+        """Note that a container has come to its end; that of the last joins its group."""
         with self._lock:
             missing = self._missing.get(entry.group, set())
-            if entry.id not in missing:
-                return False
+            last = missing == {entry.id}
             missing.discard(entry.id)
-            return not missing
+        if last:
+            group = [e for e in self._record.manifest.entries if e.group == entry.group]
+            for carrier in self._carriers.values():
+                carrier.join(group)

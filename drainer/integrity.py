@@ -3,6 +3,8 @@
 import math
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from pathlib import PurePath
+from types import MappingProxyType
 
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
@@ -38,12 +40,14 @@ def secure(
     directory: str,
     deadline: Deadline,
     took: float,
+    known: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, tuple[str, ...]]:
     """Flush what a paused container's checkpoint has to be found with, and note it durably.
 
-    `directory` holds its images, whose dump took so many seconds. Returns the digest of what was
-    noted, and sentences on what was not. Digests that time does not allow are left out: they are
-    worth less than the memory of this container, or of those that wait for their turn.
+    `directory` holds its images, whose dump took so many seconds; of some the digests may be known
+    (`foresee`). Returns the digest of what was noted, and sentences on what was not. Digests that
+    time does not allow are left out: they are worth less than the memory of this container, or of
+    those that wait for their turn.
     """
     # After a power cut the files must be as the memory remembers them.
     for place in (directory, *host.written_places(container)):
@@ -52,7 +56,7 @@ def secure(
     found = host.files_in_use(container, FILES_LIMIT + 1)
     files = bounded(found)
     reading = deadline.part(took + SLACK_SECONDS, keep=DRAIN_RESERVE)
-    images = host.digests(directory, lambda: reading.over or deadline.interrupted)
+    images = host.digests(directory, lambda: reading.over or deadline.interrupted, known)
     digest = evidence_file.write(record.directory, container.id, Evidence(images, files))
     notes = []
     if len(files) < len(found):
@@ -60,6 +64,20 @@ def secure(
     if not all(images.values()):
         notes.append("there was no time for the checksums of its checkpoint")
     return digest, tuple(notes)
+
+
+def foresee(host: Host, directory: str, deadline: Deadline) -> Mapping[str, str]:
+    """Flush a pre-dump, and return the digests of it, by the names that a later dump gives them.
+
+    The container runs meanwhile. What there is no time for now is not to be read while it is frozen
+    either: such a digest is empty.
+    """
+    host.flush(directory)
+    left = deadline.left
+    reading = deadline.part(math.inf if left is None else left / 4, keep=DRAIN_RESERVE)
+    found = host.digests(directory, lambda: reading.over or deadline.interrupted)
+    behind = f"../{PurePath(directory).name}/"
+    return {n if n.startswith("../") else behind + n: digest for n, digest in found.items()}
 
 
 def check_files(

@@ -284,6 +284,7 @@ class Wish:
     """What becomes of its open TCP connections."""
     timeout: int = 0
     """Seconds for its checkpoint, and for its restore; 0: as for all."""
+    pre_dump_mib: int = 128
     ghost_limit_mib: int = 1024
     """MiB up to which a deleted file that is still open is saved."""
     on_dump_failure: DumpFallback | None = None
@@ -301,7 +302,7 @@ class Subject:
     engine: EngineFacts
     providers: tuple["Provider", ...] = ()
     group_addresses: tuple[str, ...] = ()
-    """The addresses of the containers of its group, and its own."""
+    """Where connections lead that can be kept: to those of its group that keep theirs, too."""
     group_skipped: tuple[str, ...] = ()
     """Names of the others of its group that are skipped for reasons of their own."""
     changing_addresses: tuple[str, ...] = ()
@@ -372,6 +373,8 @@ class PlanEntry:
     """Drain order: 0 first. Resume takes the waves from the last to the first."""
     needs: tuple[str, ...] = ()
     """Ids of the containers that this one uses, among those of the plan."""
+    pre_dump: bool = False
+    """Whether most of its memory is saved before it is frozen."""
     expected_bytes: int = 0
     processes: int = 0
     """How many processes it has."""

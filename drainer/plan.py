@@ -1,7 +1,7 @@
 """The plan: what a drain would do now, decided from facts alone."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -9,7 +9,7 @@ from types import MappingProxyType
 from drainer import labels, priority, room
 from drainer.addresses import kept
 from drainer.config.choices import Tcp
-from drainer.criu_options import criu_options
+from drainer.criu_options import TRACKING, criu_options
 from drainer.model import (
     ROUTES,
     Bond,
@@ -35,6 +35,11 @@ Reasons = Mapping[Route, tuple[Finding, ...]]
 """For each route that is considered, why it cannot carry a container; the preferred one first."""
 
 
+_LOOPBACK = ("127.0.0.1", "::1")
+_NO_GROUP = "-"
+"""No name of a group: stands for who keeps no connections."""
+
+
 def chosen_route(reasons: Reasons) -> Route | None:
     """Return the first route with nothing against it."""
     return next((route for route, found in reasons.items() if not found), None)
@@ -54,12 +59,26 @@ def _groups(subjects: Mapping[str, Subject]) -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(members) for name, members in found.items()}
 
 
-def _priorities(subjects: Mapping[str, Subject]) -> dict[str, int]:
-    """Return each container's priority by id: in a group, the highest of the group."""
+def _worth(
+    subjects: Mapping[str, Subject],
+    needs: Mapping[str, Iterable[str]],
+    wave_of: Mapping[str, int],
+    carried: Collection[str],
+) -> dict[str, int]:
+    """Return each container's priority by id, with those of its users and of its group.
+
+    Users that are not `carried` do not count. Each round only raises some, so rounds end.
+    """
     found = {identity: subject.wish.priority for identity, subject in subjects.items()}
-    for members in _groups(subjects).values():
-        found |= dict.fromkeys(members, max(found[member] for member in members))
-    return found
+    groups = _groups(subjects).values()
+    while True:
+        raised = dict(found)
+        for members in groups:
+            raised |= dict.fromkeys(members, max(raised[member] for member in members))
+        raised = priority.effective(raised, needs, wave_of, carried)
+        if raised == found:
+            return found
+        found = raised
 
 
 def skipping_reasons(reasons: Reasons) -> tuple[Finding, ...]:
@@ -143,15 +162,22 @@ def make_plan(
         )
         for identity, container in known.items()
     }
-    subjects = _with_addresses(subjects)
+    subjects = _with_addresses(subjects, bonds)
     refused = {route: refusals(host, engine, route) for route in routes}
     judge = partial(_judge, refused=refused, bonds=bonds, wave_of=wave_of)
     needs = {i: tuple(dict.fromkeys(provider for provider, _ in bonds[i])) for i in known}
-    own = _priorities(subjects)
-    subjects, reasons = _give_room(subjects, judge, own, needs, wave_of, places)
-    subjects, reasons = _with_changes(subjects, reasons, judge, bonds)
+    while True:
+        roomy, reasons = _give_room(subjects, judge, needs, wave_of, places)
+        changed, reasons = _with_changes(roomy, reasons, judge, bonds)
+        changing = {i: changed[i].changing_addresses for i in known}
+        settled = all(subjects[i].changing_addresses == changing[i] for i in known)
+        if settled:
+            break
+        # Who is skipped for that leaves its room to others. More is found each time.
+        subjects = {i: replace(s, changing_addresses=changing[i]) for i, s in subjects.items()}
+    subjects = changed
     carried = {i for i in known if chosen_route(reasons[i]) is not None}
-    priorities = priority.effective(own, needs, wave_of, carried)
+    priorities = _worth(subjects, needs, wave_of, carried)
     entries = (
         _entry(
             subject,
@@ -171,14 +197,13 @@ def make_plan(
 def _give_room(
     subjects: dict[str, Subject],
     judge: Callable[[dict[str, Subject]], dict[str, Reasons]],
-    own: Mapping[str, int],
     needs: Mapping[str, tuple[str, ...]],
     wave_of: Mapping[str, int],
     places: Places,
 ) -> tuple[dict[str, Subject], dict[str, Reasons]]:
     """Return subjects that know for which routes they have no room, and their reasons.
 
-    `own` are their own priorities. A user that would raise a provider's, but has no room beside it,
+    A user that would raise a provider's, but has no room beside it,
     does not, and takes only what the others leave; so does a group of which one has none. Each
     round finds another one, so rounds end.
     """
@@ -197,7 +222,7 @@ def _give_room(
         return group, () if group else needs[identity]
 
     while True:
-        priorities = priority.effective(own, needs, wave_of, users - passed_over)
+        priorities = _worth(subjects, needs, wave_of, users - passed_over)
         worth = sorted(subjects, key=turn)
         no_room = room.allot(((i, wishes[i]) for i in worth), places)
         if not no_room:
@@ -211,7 +236,7 @@ def _give_room(
             and chosen_route(reasons[i]) is None
             and (
                 subjects[i].wish.group
-                or any(priorities[i] > own[provider] for provider in needs[i])
+                or any(priorities[i] > subjects[p].wish.priority for p in needs[i])
             )
         ]
         if not vain:
@@ -238,15 +263,33 @@ def demands(plan: Plan) -> dict[str, room.Demand]:
     }
 
 
-def _with_addresses(subjects: dict[str, Subject]) -> dict[str, Subject]:
-    """Tell each container the addresses of its group, and its own."""
-    groups = _groups(subjects)
+def _with_addresses(subjects: dict[str, Subject], bonds: Bonds) -> dict[str, Subject]:
+    """Tell each container where connections lead that can be kept.
+
+    In a network namespace all must keep theirs, in one group: others' ends would be closed.
+    """
+    owners = {
+        i: next((p for p, bond in bonds[i] if bond is Bond.NETWORK and p in subjects), i)
+        for i in subjects
+    }
+    sharing: defaultdict[str, set[str]] = defaultdict(set)
+    for identity, subject in subjects.items():
+        keeps = subject.wish.tcp is Tcp.KEEP and subject.container.network_mode != "host"
+        sharing[owners[identity]].add(subject.wish.group if keeps else _NO_GROUP)
+    inside: defaultdict[str, list[str]] = defaultdict(list)
+    for owner, groups in sharing.items():
+        if len(groups) == 1 and _NO_GROUP not in groups:
+            for address in subjects[owner].container.addresses:
+                inside[next(iter(groups))] += filter(None, (address.ipv4, address.ipv6))
     found = {}
     for identity, subject in subjects.items():
-        members = groups.get(subject.wish.group, (identity,))
-        addresses = (a for i in members for a in subjects[i].container.addresses)
-        texts = tuple(text for a in addresses for text in (a.ipv4, a.ipv6) if text)
-        found[identity] = replace(subject, group_addresses=texts)
+        owner, group = owners[identity], subject.wish.group
+        reached: tuple[str, ...] = ()
+        if sharing[owner] == {group}:
+            own = (a for a in subjects[owner].container.addresses)
+            texts = inside[group] if group else [t for a in own for t in (a.ipv4, a.ipv6) if t]
+            reached = (*_LOOPBACK, *texts)
+        found[identity] = replace(subject, group_addresses=reached)
     return found
 
 
@@ -337,6 +380,7 @@ def _entry(
         against=reasons,
         runtime_root=subject.processes.runtime_root if by_runtime else "",
         criu_options=criu_options(subject) if by_runtime else (),
+        pre_dump=by_runtime and _worth_a_pre_dump(subject),
         wave=wave,
         needs=needs,
         expected_bytes=subject.processes.expected_bytes,
@@ -344,3 +388,10 @@ def _entry(
         priority=worth,
         wish=subject.wish,
     )
+
+
+def _worth_a_pre_dump(subject: Subject) -> bool:
+    """Tell whether saving its memory beforehand shortens its freeze by more than it costs."""
+    least, memory = subject.wish.pre_dump_mib << 20, subject.processes.expected_bytes
+    tracked = TRACKING in subject.host.criu_features
+    return bool(least) and tracked and memory >= least and not subject.container.paused

@@ -13,7 +13,7 @@ from drainer.errors import (
     EngineUnavailableError,
 )
 from drainer.manifest import CheckpointState, Entry, State
-from drainer.model import Container
+from drainer.model import Container, Route
 from drainer.store.manifest_file import Record
 
 RESTORE_ATTEMPTS = 3
@@ -114,14 +114,10 @@ def release(
     except DrainerError as error:
         return record.update(entry.id, detail=f"{why}; not undone: {error.message}")
 
-    def drop_checkpoint() -> None:
-        # It runs, or ran, on: memory and file system no longer match.
-        if entry.checkpoint and entry.state is not State.HELD:
-            carriers[entry.route].delete(entry)
-
     steps: tuple[Callable[[], None], ...] = (
+        lambda: _let_go(carriers, entry, container),
         lambda: _unpause(engine, entry, container),
-        drop_checkpoint,
+        lambda: _drop_checkpoint(carriers, entry),
         lambda: put_policy_back(engine, entry),
         lambda: refusals.append(_start(engine, entry, last=last)),
     )
@@ -139,6 +135,20 @@ def release(
     return record.update(
         entry.id, state=State.LEFT, detail=detail, checkpoint_state=CheckpointState.NONE, size=0
     )
+
+
+def _let_go(carriers: Carriers, entry: Entry, container: Container) -> None:
+    if entry.state is State.HELD and container.running and not container.paused:
+        carriers[entry.route].let_go(entry)
+
+
+def _drop_checkpoint(carriers: Carriers, entry: Entry) -> None:
+    """Delete what was saved of a container that runs, or ran, on: it no longer fits its files.
+
+    On the engine route nothing was saved yet of what is only held.
+    """
+    if entry.checkpoint and (entry.state is not State.HELD or entry.route is Route.RUNTIME):
+        carriers[entry.route].delete(entry)
 
 
 def thaw(engine: Engine, entry: Entry) -> None:

@@ -119,7 +119,7 @@ class _Worker:
             lambda: host.places(record.manifest.engine, str(record.directory.path)), deadline
         )
         self._last = False
-        self._gathering = Gathering(record.manifest.entries)
+        self._gathering = Gathering(record, carriers)
         self._late: set[str] = set()
         """Ids whose restore was not ended within its time: it would not be the next time."""
         self._lacking: dict[str, Lack] = {}
@@ -162,11 +162,10 @@ class _Worker:
         except DrainerError as error:
             self.unsettled.add(container)
             self._on_change(self._record.update(entry.id, detail=first_line(error)))
-        if not self._record.entry(container).state.ended:
+        if self._record.entry(container).state.ended:
+            self._gathering.ended(entry)
+        else:
             self.unsettled.add(container)
-        elif self._gathering.completes(entry):
-            for carrier in self._carriers.values():
-                carrier.join([e for e in self._record.manifest.entries if e.group == entry.group])
 
     def _act(self, entry: Entry) -> None:
         try:
@@ -199,8 +198,7 @@ class _Worker:
 
     def _ended_well(self, entry: Entry) -> bool:
         """Let a restore that an earlier run began end; tell whether that settled it."""
-        limit = self._deadline.limit(self._options.seconds(entry))
-        self._carrier(entry).wait(entry, limit)
+        self._carrier(entry).wait(entry, self._deadline.limit(self._options.seconds(entry)))
         container = self._engine.inspect(entry.id)
         if container.running:
             self._finish(entry, container)
@@ -394,7 +392,9 @@ class _Worker:
     def _end(self, entry: Entry, state: State, why: str, **changes: object) -> None:
         if state is not State.RESTORED:
             changes["checkpoint_state"] = CheckpointState.UNUSABLE
-        self._on_change(self._record.update(entry.id, state=state, detail=why, **changes))
+        ended = self._record.update(entry.id, state=state, detail=why, **changes)
+        self._gathering.ended(ended)  # before anybody is told that it is back
+        self._on_change(ended)
 
     def _carrier(self, entry: Entry) -> Carrier:
         return self._carriers[entry.route]

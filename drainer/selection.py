@@ -47,6 +47,7 @@ def wish(loaded: Loaded, container: Container) -> Wish:
     for_all = Wish(
         carry=carry[0],
         place=carry[1],
+        pre_dump_mib=config.drain.pre_dump_mib,
         ghost_limit_mib=config.drain.ghost_limit_mib,
     )
     return replace(for_all, **others)

@@ -10,18 +10,26 @@ from functools import partial
 from threading import Lock
 
 from drainer.admission import Admission
-from drainer.budget import UNDO_SECONDS, measured, too_late
+from drainer.budget import UNDO_SECONDS, Pace, measured, too_late
 from drainer.carriers.base import Carriers
 from drainer.deadline import Deadline
 from drainer.drain_options import DrainOptions
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host
-from drainer.integrity import secure
+from drainer.integrity import foresee, secure
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container, PlanEntry, RestartPolicy, Route
 from drainer.release import release, thaw
-from drainer.room import Amounts, checkpoint_bytes, demand, largest, together
+from drainer.room import (
+    Amounts,
+    available,
+    checkpoint_bytes,
+    demand,
+    largest,
+    shortage,
+    together,
+)
 from drainer.storage import Places
 from drainer.store.manifest_file import Record
 
@@ -60,6 +68,12 @@ class TakeDown:
     admission: Admission
     groups: Lock = field(default_factory=Lock)
     """Held by the group whose turn it is: nothing is to be frozen only to wait for others."""
+    down: set[str] = field(default_factory=set)
+    """Ids of what was killed, on disk or not."""
+    prepared: dict[str, float] = field(default_factory=dict)
+    """How many seconds it took to save something beforehand, by container id."""
+    foreseen: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """The digests of that."""
 
     def carry(self, team: Collection[str]) -> None:
         """Take a team through all states, users before those that they use, or leave it."""
@@ -96,12 +110,8 @@ class TakeDown:
         size = sum(checkpoint_bytes(self.planned[e.id].expected_bytes) for e in team)
         rounds = math.ceil(len(team) / self._at_once(team))
         for entry in team:
-            # Others are of an earlier drain, whose disk may have been less busy, or written
-            # otherwise.
-            alike = (entry.checkpoint, entry.route)
-            entries = self.record.manifest.entries
-            pace = measured(e for e in entries if (e.checkpoint, e.route) == alike)
-            if why := too_late(size, pace, self.deadline.left, entry.route, rounds):
+            left = self.deadline.left
+            if why := too_late(size, self._pace(entry), left, entry.route, rounds):
                 return why
         return ""
 
@@ -114,12 +124,15 @@ class TakeDown:
     def _take_down(self, team: list[Entry]) -> None:
         failures = (
             self._each(self._hold, team)
+            or self._each(self._prepare, team, self._at_once(team))
             or self._each(self._begin, team)
             or self._each(self._pause, team, self.options.parallel)
+            or self._each(self._cut_off, team if len(team) > 1 else [])
             or self._each(self._dump, team, self._at_once(team))
             or self._each(self._check, team if len(team) > 1 else [])
             or self._kill_all(team)
         )
+        self._join(team)
         if failures:
             self._give_up_all(team, failures)
         for failure in failures.values():
@@ -160,6 +173,42 @@ class TakeDown:
         if not policy.held:
             self.engine.set_restart_policy(entry.id, HELD)
 
+    def _prepare(self, entry: Entry) -> None:
+        """Save most of its memory while it runs. Nothing depends on it but how long it is frozen.
+
+        Only where time and room are enough for all of its memory to be saved twice.
+        """
+        planned = self.planned[entry.id]
+        if not planned.pre_dump or self._over():
+            return
+        size = 2 * planned.expected_bytes
+        places = self.admission.look()
+        wanted = demand(planned.route, size, planned.processes, places).lasting
+        left = self.deadline.left
+        needed = self._pace(entry).seconds(checkpoint_bytes(size)) + UNDO_SECONDS
+        if (left is not None and needed > left) or shortage(available(places), wanted):
+            return
+        limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
+        begin = time.monotonic()
+        try:
+            directory = self.carriers[entry.route].prepare(entry, limit)
+            self.prepared[entry.id] = time.monotonic() - begin
+            if directory:
+                self.foreseen[entry.id] = foresee(self.host, directory, self.deadline)
+        except EngineTimeoutError:
+            # It is still under way, and no second dump can be made beside it.
+            raise
+        except DrainerError as error:
+            self.carriers[entry.route].delete(entry)
+            note = f"its memory was not saved beforehand: {error.message}"
+            self.record.update(entry.id, notes=(*entry.notes, note))
+
+    def _pace(self, entry: Entry) -> Pace:
+        # Others are of an earlier drain, whose disk may have been less busy, or written otherwise.
+        alike = (entry.checkpoint, entry.route)
+        entries = self.record.manifest.entries
+        return measured(e for e in entries if (e.checkpoint, e.route) == alike)
+
     def _begin(self, entry: Entry) -> None:
         self._advance(entry, State.DUMPING)
 
@@ -167,9 +216,17 @@ class TakeDown:
         if not self.record.entry(entry.id).paused:
             self.engine.pause(entry.id)
 
+    def _cut_off(self, entry: Entry) -> None:
+        """Let the kernel not go on with connections that the next dumps are to find as they are."""
+        self.carriers[entry.route].cut_off(entry, self.engine.inspect(entry.id))
+
+    def _join(self, team: list[Entry]) -> None:
+        for carrier in self.carriers.values():
+            carrier.join([entry for entry in team if self.carriers[entry.route] is carrier])
+
     def _dump(self, entry: Entry) -> None:
         if why := self._over():
-            raise DrainerError(why)
+            raise _OverError(why)
         carrier = self.carriers[entry.route]
         limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
         begin = time.monotonic()
@@ -178,15 +235,18 @@ class TakeDown:
         directory = carrier.images(entry)
         size = self.host.verify_checkpoint(directory)
         container = self.engine.inspect(entry.id)
-        evidence, notes = secure(self.host, self.record, container, directory, self.deadline, took)
+        evidence, notes = secure(
+            *(self.host, self.record, container, directory, self.deadline, took),
+            self.foreseen.get(entry.id, {}),
+        )
         self._advance(
             entry,
             State.DUMPED,
             size=size,
-            dump_milliseconds=round((time.monotonic() - begin) * 1000),
+            dump_milliseconds=round((self.prepared.get(entry.id, 0.0) + took) * 1000),
             checkpoint_state=CheckpointState.COMPLETE,
             evidence=evidence,
-            notes=(*entry.notes, *notes),
+            notes=(*self.record.entry(entry.id).notes, *notes),
         )
 
     def _check(self, entry: Entry) -> Container:
@@ -202,24 +262,33 @@ class TakeDown:
         together.
         """
         failures: Failures = {}
-        for number, entry in enumerate(team):
-            for left in reversed(range(KILL_TRIES if number else 1)):
-                failure = self._each(self._kill, [entry]).get(entry.id)
-                if failure is None or isinstance(failure, _UnclearError):
-                    break
-                if left:
-                    self.deadline.sleep(KILL_POLL)
-            if failure is not None:
+        for entry in team:
+            failure = self._killed(entry)
+            if failure:
                 failures[entry.id] = failure
-                if not number and not isinstance(failure, _UnclearError):
+                if entry is team[0] and not self.down:
                     break
         for entry in team:
             if entry.id not in failures and self.record.entry(entry.id).state is State.STOPPED:
                 self.on_change(self.record.entry(entry.id))
         return failures
 
+    def _killed(self, entry: Entry) -> Exception | None:
+        """Kill one, and try that again while others of its team, or itself, are down already."""
+        for left in reversed(range(KILL_TRIES)):
+            failure = self._each(self._kill, [entry]).get(entry.id)
+            again = left and self.down and not self.deadline.over
+            if failure is None or isinstance(failure, _UnclearError) or not again:
+                break
+            self.deadline.sleep(KILL_POLL)
+        return failure
+
     def _kill(self, entry: Entry) -> None:
+        if entry.id in self.down:
+            self.record.update(entry.id, state=State.STOPPED)
+            return
         if self.host.kill_frozen(self._check(entry)):
+            self.down.add(entry.id)
             # That Docker has not seen it yet takes nothing from it: a resume would make it look.
             try:
                 self.record.update(entry.id, state=State.STOPPED)
@@ -232,6 +301,7 @@ class TakeDown:
         except EngineTimeoutError:
             # It was sent: from here on the container must not be given back as if it lived.
             self._see_it_down(entry)
+        self.down.add(entry.id)
         self.record.update(entry.id, state=State.STOPPED)
 
     def _see_it_down(self, entry: Entry) -> None:
@@ -258,6 +328,8 @@ class TakeDown:
         for entry in up:
             failure = failures.setdefault(entry.id, DrainerError(why))
             failures.update(self._each(partial(self._give_up, error=failure), [entry]))
+        if any(isinstance(failure, _OverError) for failure in failures.values()):
+            return
         for entry in up:
             if entry.id in begun and self.options.stops_failed(self.planned[entry.id].wish):
                 failures.update(self._each(self._stop_in_order, [entry]))
@@ -299,6 +371,10 @@ class TakeDown:
 
 class _UnclearError(EngineError):
     """A container was told to die, and whether it did is not known."""
+
+
+class _OverError(DrainerError):
+    """Somebody wants an end, or the time is over: the dump itself has not failed."""
 
 
 def _words(error: Exception) -> str:

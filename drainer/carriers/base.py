@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from drainer.manifest import Entry
-from drainer.model import Route
+from drainer.model import Container, Route
 
 
 class Carrier(Protocol):
@@ -16,6 +16,16 @@ class Carrier(Protocol):
 
     def checkpoint(self, entry: Entry, timeout: float) -> None:
         """Checkpoint a paused container and leave it paused."""
+
+    def prepare(self, entry: Entry, timeout: float) -> str:
+        """Save most of a running container's memory, so that its checkpoint takes less time.
+
+        Returns the directory of what was saved last; empty if nothing is. Raises as the others do;
+        when what it has left behind is deleted, the checkpoint can be made nevertheless.
+        """
+
+    def let_go(self, entry: Entry) -> None:
+        """See that nothing of a `prepare` that was cut short keeps it frozen. Never raises."""
 
     def images(self, entry: Entry) -> str:
         """Return the directory of its checkpoint's images."""
@@ -35,8 +45,11 @@ class Carrier(Protocol):
     def tidy(self, entry: Entry) -> None:
         """Remove what a restore, however it ended, has left beside the checkpoint."""
 
+    def cut_off(self, entry: Entry, container: Container) -> None:
+        """Keep a paused container's connections from going on without it. Never raises."""
+
     def join(self, entries: Collection[Entry]) -> None:
-        """Let a group reach its networks, when each of it is settled. Never raises."""
+        """Let containers reach their networks again that were cut off them. Never raises."""
 
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""

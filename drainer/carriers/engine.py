@@ -7,7 +7,7 @@ from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host, checkpoint_directory
 from drainer.manifest import Entry
-from drainer.model import EngineFacts
+from drainer.model import Container, EngineFacts
 
 CONTENT_CLASH = "already exists"
 """In Docker's refusal while containerd still holds the same images from the drain (moby#42900)."""
@@ -45,6 +45,13 @@ class EngineCarrier:
                 raise
             raise EngineError(f"CRIU could not checkpoint it: {cause}", error.hint) from error
 
+    def prepare(self, entry: Entry, timeout: float) -> str:  # noqa: ARG002 - see below
+        """Do nothing: Docker knows of no such thing."""
+        return ""
+
+    def let_go(self, entry: Entry) -> None:
+        """Do nothing: `prepare` does nothing either."""
+
     def images(self, entry: Entry) -> str:
         """Return where Docker keeps the images."""
         return checkpoint_directory(self._facts, entry.id, entry.checkpoint)
@@ -76,6 +83,9 @@ class EngineCarrier:
     def tidy(self, entry: Entry) -> None:
         """Remove containerd's copies of the checkpoint."""
         self._host.remove_restore_copy(self.images(entry))
+
+    def cut_off(self, entry: Entry, container: Container) -> None:
+        """Do nothing: nothing of this route keeps connections."""
 
     def join(self, entries: Collection[Entry]) -> None:
         """Do nothing: nothing of this route is ever cut off."""

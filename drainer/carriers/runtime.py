@@ -8,6 +8,7 @@ from drainer.criu_options import TCP_ESTABLISHED
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError, EngineUnavailableError
 from drainer.manifest import Entry
+from drainer.model import Container
 from drainer.runtime.base import Order, Place, Runtime
 
 POLL = 0.2
@@ -39,6 +40,18 @@ class RuntimeCarrier:
         """Checkpoint a paused container and leave it paused."""
         place = self._place(entry)
         self._runtime.checkpoint(entry.id, entry.runtime_root, place, entry.criu_options, timeout)
+
+    def prepare(self, entry: Entry, timeout: float) -> str:
+        """Save most of a running container's memory; return the directory of what came last."""
+        place = self._place(entry)
+        count = self._runtime.pre_dump(
+            entry.id, entry.runtime_root, place, entry.criu_options, timeout
+        )
+        return str(place.pre_dump(count)) if count else ""
+
+    def let_go(self, entry: Entry) -> None:
+        """See that nothing of a pre-dump that was cut short keeps it frozen."""
+        self._runtime.thaw(entry.id, entry.runtime_root)
 
     def images(self, entry: Entry) -> str:
         """Return the directory of its images."""
@@ -93,9 +106,15 @@ class RuntimeCarrier:
         """Take the order back."""
         self._runtime.take_back(entry.id, entry.runtime_root)
 
+    def cut_off(self, entry: Entry, container: Container) -> None:
+        """Keep a paused container's connections from going on without it: the kernel would."""
+        if _is_quiet(entry) and container.pid:
+            self._runtime.silence(entry.id, container.pid)
+
     def join(self, entries: Collection[Entry]) -> None:
-        """Let a group reach its networks, when each of it is settled."""
-        self._runtime.speak([entry.id for entry in entries if _is_quiet(entry)])
+        """Let containers reach their networks again that were cut off them."""
+        if quiet := [entry.id for entry in entries if _is_quiet(entry)]:
+            self._runtime.speak(quiet)
 
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""

@@ -120,7 +120,8 @@ def _drain(
     record: Record | None = None
     if file.exists and (old := file.read()).pending:
         output.say(f"drain {old.drain_id} still waits for its resume: carrying on from it")
-        carriers = settings.carriers(engine, host, settings.runtime(), old.engine, deadline)
+        runtime = settings.runtime(host.facts())
+        carriers = settings.carriers(engine, host, runtime, old.engine, deadline)
         record = Record(file, old)
         kept = settle(engine, host, record, carriers)
     plan = plan_now(settings)

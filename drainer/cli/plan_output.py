@@ -42,6 +42,7 @@ def _planned_json(entry: PlanEntry) -> dict[str, Any]:
         "needs": list(entry.needs),
         "expected_bytes": entry.expected_bytes,
         "priority": entry.priority,
+        "pre_dump": entry.pre_dump,
         "group": entry.wish.group,
     }
 

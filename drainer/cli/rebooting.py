@@ -83,12 +83,18 @@ def abort(settings: Settings, *, as_json: bool) -> None:
 def _cancel() -> None:
     """Take a reboot back that drainer has scheduled, and none that somebody else has."""
     at, scheduled = request_file.time_of(), power.scheduled()
-    if at and scheduled is not None and abs(scheduled - at) > request_file.EARLY:
-        output.say("another shutdown is scheduled, not by drainer: `shutdown -c` cancels it")
-    else:
-        power.cancel(run_program)
-        output.say("no reboot is scheduled any more")
     request_file.forget()
+    if not at:
+        return
+    if scheduled is not None and abs(scheduled - at) > request_file.EARLY:
+        output.say("another shutdown is scheduled, not by drainer: `shutdown -c` cancels it")
+        return
+    try:
+        power.cancel(run_program)
+    except EngineError as error:
+        output.say(f"the scheduled reboot was not cancelled: {error.message}")
+    else:
+        output.say("no reboot is scheduled any more")
 
 
 def _require_units(settings: Settings, *, active: bool) -> None:

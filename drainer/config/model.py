@@ -52,6 +52,15 @@ class Drain:
             "carried. A drain by hand has no limit.",
         ),
     ] = 540
+    pre_dump_mib: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1 << 20,
+            description="MiB of memory from which most of it is saved before the container is "
+            "frozen, so that it is frozen for a shorter time; 0 for never (runtime route).",
+        ),
+    ] = 128
     ghost_limit_mib: Annotated[
         int,
         Field(

@@ -1,6 +1,7 @@
 """What drainer asks of the host beside Docker."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from drainer.evidence import FileNote
@@ -47,8 +48,15 @@ class Host(Protocol):
         Raises `CheckpointInvalidError` naming the first file that is wrong.
         """
 
-    def digests(self, directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+    def digests(
+        self,
+        directory: str,
+        stop: Callable[[], bool],
+        known: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict[str, str]:
         """Return the SHA-256 of each of the CRIU images in `directory`, in hexadecimal, by name.
+
+        Those of pre-dumps behind it have names as `../pre-1/NAME`. What is `known` is not read.
 
         It is empty for those that were not read to their end when `stop` began to answer yes.
         Raises `CheckpointInvalidError` naming the first file that cannot be read.

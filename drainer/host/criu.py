@@ -5,6 +5,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from drainer.criu_options import TRACKING
 from drainer.host.run import TIMED_OUT, Result, Runner
 from drainer.text import printable
 
@@ -41,7 +42,7 @@ def probe(search_path: str, run: Runner) -> Criu:
     problem = parse_check(run([program, "check"], _SECONDS))
     features = tuple(
         name
-        for name in FEATURES
+        for name in (*FEATURES, TRACKING)
         if run([program, "check", "--feature", name], _SECONDS).status == 0
     )
     package = _package(program, run) if version.startswith(_OLD) else ""

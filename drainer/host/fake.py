@@ -2,9 +2,10 @@
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import PurePath
+from types import MappingProxyType
 
 from drainer.engine.fake import FakeEngine
 from drainer.errors import CheckpointInvalidError, ContainerGoneError
@@ -109,7 +110,12 @@ class FakeHost:
             raise CheckpointInvalidError(f"{directory}/pages-1.img: shorter than its pagemap")
         return self.engine.checkpoint_size(container, name)
 
-    def digests(self, directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+    def digests(
+        self,
+        directory: str,
+        stop: Callable[[], bool],
+        known: Mapping[str, str] = MappingProxyType({}),  # noqa: ARG002 - it costs nothing
+    ) -> dict[str, str]:
         """Take the checkpoint for two images."""
         try:
             content = self.engine.checkpoint_content(*_checkpoint(directory))

@@ -11,10 +11,11 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from types import MappingProxyType
+from typing import BinaryIO, NamedTuple
 
 from drainer.errors import CheckpointInvalidError
 from drainer.host.criu_image import (
@@ -38,6 +39,11 @@ _RAW = re.compile(
 )
 """Images without magic numbers (criu criu/image-desc.c: RAW_IMAGE_MAGIC)."""
 _NAME = re.compile(r"([a-z0-9-]+?)(?:-shmem)?(?:-[0-9a-f]+)?\.img")
+
+_PARENT_LINK = "parent"
+_PRE_DUMP = re.compile(r"\.\./pre-[1-9]", re.ASCII)
+"""Where it leads: to a directory beside this one (criu criu/image.c CR_PARENT_LINK)."""
+_MOST_PRE_DUMPS = 9
 
 _VERSION = 2
 """CRTOOLS_IMAGES_V1_1, the one with two magic numbers (criu criu/include/magic.h)."""
@@ -65,18 +71,28 @@ def verify(directory: Path) -> int:
 
     Raises `CheckpointInvalidError` naming the first file that is wrong.
     """
-    with _reported(directory), _opened(directory) as images:
+    with _reported(directory), _opened(directory) as images, images.chain() as chain:
         images.check()
-        return sum(images.sizes.values())
+        return sum(sum(part.sizes.values()) for part in chain)
 
 
-def digests(directory: Path, stop: Callable[[], bool]) -> dict[str, str]:
+def digests(
+    directory: Path, stop: Callable[[], bool], known: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
     """Return the SHA-256 of each file in hexadecimal, or an empty string once `stop` says so.
+
+    What is `known` is not read.
 
     Raises `CheckpointInvalidError` naming the first file that cannot be read.
     """
-    with _reported(directory), _opened(directory) as images:
-        return {name: images.digest(name, stop) for name in images.sizes}
+    with _reported(directory), _opened(directory) as images, images.chain() as chain:
+        places = ("", *(f"{part.parent}/" for part in chain))
+        parts = zip(places, chain, strict=False)
+        names = {f"{place}{name}": (part, name) for place, part in parts for name in part.sizes}
+        return {
+            path: known[path] if path in known else part.digest(name, stop)
+            for path, (part, name) in names.items()
+        }
 
 
 @contextmanager
@@ -125,17 +141,41 @@ class _Images:
     """An open directory of images. Every method raises `_WrongError`."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
         self.sizes: dict[str, int] = {}
+        self.parent = ""
+        """The directory of the pre-dump that has the rest of the memory; empty without one."""
         name = "."
         try:
             for name in sorted(os.listdir(fd)):
                 found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                if name == _PARENT_LINK and stat.S_ISLNK(found.st_mode):
+                    self.parent = os.readlink(name, dir_fd=fd)
+                    if not _PRE_DUMP.fullmatch(self.parent):
+                        raise _WrongError(name, "does not lead to a pre-dump")
+                    continue
                 if not stat.S_ISREG(found.st_mode):
                     raise _WrongError(name, "not a plain file")
                 self.sizes[name] = found.st_size
         except OSError as error:
             raise _WrongError(name, f"not readable: {os.strerror(error.errno or 0)}") from error
+
+    @contextmanager
+    def chain(self) -> Iterator[list["_Images"]]:
+        """Open the pre-dumps behind these images too, the newest first."""
+        with ExitStack() as stack:
+            found = [self]
+            while found[-1].parent:
+                name = found[-1].parent
+                if len(found) > _MOST_PRE_DUMPS:
+                    raise _WrongError(_PARENT_LINK, "leads to no end")
+                try:
+                    fd = os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=found[-1].fd)
+                except OSError as error:
+                    raise _WrongError(name, "no directory") from error
+                stack.callback(os.close, fd)
+                found.append(_Images(fd))
+            yield found
 
     def check(self) -> None:
         with self.file(_INVENTORY) as file:
@@ -146,7 +186,9 @@ class _Images:
             tree = [(number(m, 1), numbers(m, 5)) for m in self._messages(file, _PSTREE, "pstree")]
         for pid, threads in tree:
             self._check_process(pid, threads)
-        self._check_pages()
+        with self.chain() as chain:
+            for images, behind in zip(chain, (*chain[1:], None), strict=True):
+                images.check_pages(behind)
         for name in self.sizes:
             self._check_other(name)
 
@@ -176,7 +218,7 @@ class _Images:
         """Open a file and blame it for every `ImageError` and `OSError` in the block."""
         self._require(name)
         try:
-            with os.fdopen(os.open(name, _OPEN, dir_fd=self._fd), "rb") as file:
+            with os.fdopen(os.open(name, _OPEN, dir_fd=self.fd), "rb") as file:
                 yield file
         except OSError as error:
             raise _WrongError(name, f"not readable: {os.strerror(error.errno or 0)}") from error
@@ -207,14 +249,20 @@ class _Images:
             cores = list(self._messages(file, name, "core"))
             return number(nested(cores[0], 3), 1, 0)
 
-    def _check_pages(self) -> None:
-        """Compare the size of each file of pages with what its page maps say."""
+    def check_pages(self, parent: "_Images | None") -> None:
+        """Compare the size of each file of pages with what its page maps say.
+
+        What they say to be in the `parent` must be in its page map of the same name.
+        """
         pages: Counter[int] = Counter()
         for name in self.sizes:
             if name.startswith("pagemap-"):
-                with self.file(name) as file:
-                    pages_id, count = _count_pages(self._messages(file, name, "pagemap"))
-                    pages[pages_id] += count
+                pagemap = self.pagemap(name)
+                pages[pagemap.pages_id] += sum(end - begin for begin, end in pagemap.here)
+                if pagemap.behind:
+                    there = parent.pagemap(name).all if parent and name in parent.sizes else []
+                    if not _covered(pagemap.behind, there):
+                        raise _WrongError(name, "some pages are not in this checkpoint")
         for pages_id, count in pages.items():
             name = f"pages-{pages_id}.img"
             # CRIU makes no file for no pages.
@@ -224,6 +272,10 @@ class _Images:
             if found != count * mmap.PAGESIZE:
                 wanted = count * mmap.PAGESIZE
                 raise _WrongError(name, f"has {found} bytes, and {wanted} by its page maps")
+
+    def pagemap(self, name: str) -> "_Pagemap":
+        with self.file(name) as file:
+            return _read_pagemap(self._messages(file, name, "pagemap"))
 
     def _check_other(self, name: str) -> None:
         match = _NAME.fullmatch(name)
@@ -238,15 +290,46 @@ class _Images:
                 pass
 
 
-def _count_pages(messages: Iterator[Message]) -> tuple[int, int]:
-    """Return the id of the file of pages, and how many pages of it a page map takes."""
-    head = next(messages)
-    count = 0
+class _Pagemap(NamedTuple):
+    """Which pages of a process a dump has: ranges of page numbers, begin and end."""
+
+    pages_id: int
+    """Of the file with the pages."""
+    here: list[tuple[int, int]]
+    behind: list[tuple[int, int]]
+    """Those that an earlier dump has."""
+
+    @property
+    def all(self) -> list[tuple[int, int]]:
+        return sorted(self.here + self.behind)
+
+
+def _read_pagemap(messages: Iterator[Message]) -> _Pagemap:
+    found = _Pagemap(number(next(messages), 1), [], [])
     for entry in messages:
         # As criu pagemap.c init_compat_pagemap_entry; `in_parent` came before the flags.
         default = _PARENT if number(entry, 3, 0) else _PRESENT
-        if not number(entry, 4, default) & _PRESENT:
+        flags = number(entry, 4, default)
+        if not flags & (_PRESENT | _PARENT):
             raise ImageError("some pages are not in this checkpoint")
+        begin = number(entry, 1) // mmap.PAGESIZE
         # Field 5 came with CRIU 4.2, for counts beyond 32 bits.
-        count += number(entry, 5, 0) or number(entry, 2)
-    return number(head, 1), count
+        end = begin + (number(entry, 5, 0) or number(entry, 2))
+        (found.here if flags & _PRESENT else found.behind).append((begin, end))
+    return found
+
+
+def _covered(wanted: list[tuple[int, int]], there: list[tuple[int, int]]) -> bool:
+    """Tell whether all of some ranges are within others, which are sorted."""
+    at = 0
+    for begin, end in sorted(wanted):
+        reached = begin
+        while at < len(there) and reached < end:
+            if there[at][0] > reached:
+                return False
+            reached = max(reached, there[at][1])
+            if reached <= end:
+                at += 1
+        if reached < end:
+            return False
+    return True

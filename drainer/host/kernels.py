@@ -1,5 +1,6 @@
 """Which kernels are installed: the newest one is what the next boot most likely runs."""
 
+import re
 from pathlib import Path
 
 from drainer.text import printable
@@ -19,7 +20,11 @@ def newest(boot: Path = BOOT, modules: Path = MODULES) -> str:
     found = {name.removeprefix(_PREFIX) for name in _names(boot, f"{_PREFIX}*")}
     found |= {Path(name).parent.name for name in _names(modules, "*/vmlinuz")}
     releases = [printable(name) for name in found if version_of(name)[:1] > (0,)]
-    return max(releases, key=lambda name: (version_of(name), name), default="")
+    return max(releases, key=lambda name: (version_of(name), _numbers(name)), default="")
+
+
+def _numbers(release: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"[0-9]{1,9}", release)]
 
 
 def _names(directory: Path, pattern: str) -> list[str]:

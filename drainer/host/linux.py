@@ -3,9 +3,10 @@
 import ctypes
 import os
 import platform
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from drainer.errors import CheckpointInvalidError, DrainerError
 from drainer.evidence import FileNote
@@ -113,9 +114,14 @@ class LinuxHost:
         """Check CRIU's images."""
         return images.verify(Path(directory))
 
-    def digests(self, directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+    def digests(
+        self,
+        directory: str,
+        stop: Callable[[], bool],
+        known: Mapping[str, str] = MappingProxyType({}),
+    ) -> dict[str, str]:
         """Read CRIU's images."""
-        return images.digests(Path(directory), stop)
+        return images.digests(Path(directory), stop, known)
 
     def files_in_use(self, container: Container, limit: int) -> tuple[FileNote, ...]:
         """Look at what a paused container's processes have open and mapped."""

@@ -2,7 +2,7 @@
 
 from drainer.model import EngineFacts, HostFacts, Route
 from drainer.rules.rule import HostRule, refusal, shown, when
-from drainer.rules.versions import criu_floor, is_mended
+from drainer.rules.versions import criu_floor, suits
 from drainer.versions import version_of, version_text
 
 _ENGINE = (Route.ENGINE,)
@@ -54,11 +54,10 @@ def criu_missing(host: HostFacts, _: EngineFacts) -> str | None:
 )
 def criu_too_old(host: HostFacts, _: EngineFacts) -> str | None:
     """See `criu_floor`."""
-    floor = criu_floor(host.kernel)
-    enough = version_of(host.criu) >= floor or is_mended(host.criu_package, host.kernel)
-    if not host.criu or enough:
+    if not host.criu or suits(host, host.kernel):
         return None
-    return f"CRIU {shown(host.criu)}, kernel {shown(host.kernel)} needs {version_text(floor)}"
+    needed = version_text(criu_floor(host.kernel))
+    return f"CRIU {shown(host.criu)}, kernel {shown(host.kernel)} needs {needed}"
 
 
 @refusal(

@@ -8,7 +8,6 @@ from drainer.rules.rule import Rule, listed, skip, when
 from drainer.text import size
 from drainer.versions import version_of
 
-_LOOPBACK = ("127.0.0.1", "::1")
 _REASON_LENGTH = 200
 """Characters of a network's name and of why an address on it changes."""
 _KEEPS_NO_NEW_PRIVILEGES = (3, 19, 0)
@@ -160,10 +159,7 @@ def tcp_not_kept(subject: Subject) -> str | None:
         return None
     if TCP_CLOSE in subject.host.criu_options:
         return f"{TCP_CLOSE} in /etc/criu/runc.conf"
-    if subject.container.network_mode == "host":
-        return "it uses the host's network"
-    reached = {*subject.group_addresses, *_LOOPBACK}
-    if outside := [peer for peer in facts.tcp_peers if peer not in reached]:
+    if outside := [peer for peer in facts.tcp_peers if peer not in subject.group_addresses]:
         return f"to {listed(outside)}"
     return listed(subject.changing_addresses, _REASON_LENGTH)
 
@@ -179,7 +175,8 @@ def tcp_not_kept(subject: Subject) -> str | None:
 def tcp_established(subject: Subject) -> str | None:
     """CRIU criu/sk-inet.c: `Connected TCP socket`."""
     count = subject.processes.tcp_established
-    return str(count) if count and _lacks(subject, *ABOUT_TCP) else None
+    refused = _lacks(subject, *ABOUT_TCP) or subject.wish.tcp is Tcp.KEEP
+    return str(count) if count and refused else None
 
 
 @skip(

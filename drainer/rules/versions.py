@@ -42,11 +42,18 @@ def criu_floor(kernel: str) -> Version:
     return _LOWEST_FLOOR
 
 
+def suits(host: HostFacts, kernel: str) -> bool:
+    """Tell whether the host's CRIU can restore on a kernel."""
+    return version_of(host.criu) >= criu_floor(kernel) or is_mended(host.criu_package, kernel)
+
+
 def next_kernel_lack(host: HostFacts) -> str:
-    """Say which CRIU the newest kernel that is installed would need; empty if this one will do."""
+    """Say which CRIU the newest kernel that is installed would need; empty if this one will do.
+
+    Also if there is none, or if it does not even suit the running kernel: that is said elsewhere.
+    """
     release = host.next_kernel
-    floor = criu_floor(release)
-    enough = version_of(host.criu) >= floor or is_mended(host.criu_package, release)
-    if not release or not host.criu or enough or version_of(host.criu) < criu_floor(host.kernel):
+    if not release or not host.criu or suits(host, release) or not suits(host, host.kernel):
         return ""
-    return f"kernel {release} needs CRIU {version_text(floor)}, and this is {host.criu}"
+    needed = version_text(criu_floor(release))
+    return f"kernel {release} needs CRIU {needed}, and this is {host.criu}"

@@ -38,10 +38,6 @@ STATUS_PATIENCE = 1.0
 """Seconds from the end of `runc restore` to the note of its status."""
 
 
-QUIET_SECONDS = 180.0
-"""How long a container is cut off at most, should drainer die while the rest of its group is
-restored."""
-QUIET_POLL = 0.5
 CRIU_CONFIG_FILE = "CRIU_CONFIG_FILE"
 """The variable that names CRIU's file of options (criu/config.c)."""
 CRIU_CONFIGURATION = "criu.conf"
@@ -190,7 +186,7 @@ def start(directory: Path, call: Call) -> int:
     put(directory / "started", "")
     _keep_macs(directory, order["macs"])
     if order.get("quiet"):
-        _silence(directory, Path(order["quiet"]))
+        _silence(directory, Path(order["quiet"]), order["drainer"])
     _tell(directory, "go")
     end = time.monotonic() + order["seconds"]
     while time.monotonic() < end:
@@ -211,38 +207,25 @@ def _keep_macs(directory: Path, macs: dict[str, str]) -> None:
             link.set_macs(int(got(directory / "pid")), macs)
 
 
-def _silence(directory: Path, note: Path) -> None:
-    """Cut a container off until the rest of its group is there, and note what is to be undone.
+def _silence(directory: Path, file: Path, drainer: str) -> None:
+    """Cut a container off until the rest of its group is back.
 
-    A connection that was kept ends as soon as one end speaks before the other one is back. Whoever
-    has asked for the restore undoes it; if nobody does, because it has died, this process's child.
+    Whoever has asked for the restore undoes it; if that one dies, this process's child.
     """
-    from drainer.runtime import link  # noqa: PLC0415 - see `_keep_macs`
+    from drainer.runtime import quiet  # noqa: PLC0415 - see `_keep_macs`
 
-    with suppress(OSError, ValueError):
-        names = link.silence(int(got(directory / "pid")))
-        if not names:
+    with suppress(ValueError):
+        names = quiet.begin(file, int(got(directory / "pid")))
+        if not names or os.fork():
             return
-        put(note, "\n".join(names))
-        if not os.fork():
-            _speak_at_last(note, names)
-
-
-def _speak_at_last(note: Path, names: tuple[str, ...]) -> None:
-    """Wait until the note is gone, but not for ever; then see that the container is reachable."""
-    from drainer.runtime import link  # noqa: PLC0415 - see `_keep_macs`
-
-    os.setsid()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):  # whoever called reads them to their end
-        os.dup2(nothing, descriptor)
-    end = time.monotonic() + QUIET_SECONDS
-    while note.exists() and time.monotonic() < end:
-        time.sleep(QUIET_POLL)
-    if note.exists():
-        link.speak(names)
-        note.unlink(missing_ok=True)
-    os._exit(0)
+        try:
+            os.setsid()
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for descriptor in (0, 1, 2):  # whoever called reads them to their end
+                os.dup2(nothing, descriptor)
+            quiet.watch(file, names, drainer)
+        finally:
+            os._exit(0)
 
 
 def _tell(directory: Path, word: str) -> None:

@@ -18,6 +18,10 @@ class Place:
         """The images, and what runc keeps with them."""
         return self.path / "images"
 
+    def pre_dump(self, number: int) -> Path:
+        """Return where something was saved before the container was frozen, at first number 1."""
+        return self.path / f"pre-{number}"
+
     @property
     def work(self) -> Path:
         """The logs of runc and CRIU."""
@@ -57,11 +61,28 @@ class Runtime(Protocol):
     def checkpoint(
         self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
     ) -> None:
-        """Checkpoint a paused container into `place`, which must not exist; leave it paused.
+        """Checkpoint a paused container into `place`; leave it paused.
 
-        `timeout` is in seconds; what takes longer is ended, which takes as long again as
-        `drainer.runtime.abort` says. Raises `RuntimeRefusedError` with CRIU's reason, or because it
+        There must be nothing in that place but a pre-dump of the container. `timeout` is in
+        seconds; what takes longer is ended, which takes as long again as `drainer.runtime.abort`
+        says. Raises `RuntimeRefusedError` with CRIU's reason, or because it
         took longer; `EngineTimeoutError` when it could not be ended and goes on.
+        """
+
+    def pre_dump(
+        self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
+    ) -> int:
+        """Save most of a running container's memory into `place`, which must not exist.
+
+        It runs on. A checkpoint into the same place needs only what has changed since. Returns how
+        often that was done (`Place.pre_dump`). `timeout` is in seconds, for all of it. Raises as
+        `checkpoint`; the place may hold something then.
+        """
+
+    def thaw(self, container: str, root: str) -> None:
+        """Let a container run on that a killed CRIU has left frozen. Never raises.
+
+        One that is not frozen is left as it is.
         """
 
     def sweep(self) -> None:
@@ -82,8 +103,14 @@ class Runtime(Protocol):
         Raises `StorageError`.
         """
 
+    def silence(self, container: str, pid: int) -> None:
+        """Cut a paused container, with this first process, off its networks until `speak`.
+
+        Never raises.
+        """
+
     def speak(self, containers: Collection[str]) -> None:
-        """Let containers that were restored as `quiet` reach their networks. Never raises."""
+        """Let containers reach their networks that were cut off them. Never raises."""
 
     def lay_out_placeholder(self, container: str) -> None:
         """Have a container run nothing and only hold its addresses. Twice is harmless.

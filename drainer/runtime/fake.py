@@ -20,6 +20,10 @@ class FakeRuntime:
         self.engine = engine
         self.orders: list[Order] = []
         """Every restore that was ever ordered."""
+        self.thawed: list[str] = []
+        """Every container of which it was seen to that no pre-dump keeps it frozen."""
+        self.silent: set[str] = set()
+        """Every container that is cut off now."""
         self.spoken: list[frozenset[str]] = []
         """Every group that was let reach its networks again."""
         self.placeholders: set[str] = set()
@@ -45,10 +49,30 @@ class FakeRuntime:
                 message = f"CRIU could not checkpoint it: {error.message}"
                 raise RuntimeRefusedError(message) from error
 
+    def pre_dump(
+        self,
+        container: str,
+        root: str,  # noqa: ARG002 - there is no runc
+        place: Place,  # noqa: ARG002 - and nothing is on disk
+        criu: Sequence[str],  # noqa: ARG002 - nor CRIU
+        timeout: float,  # noqa: ARG002 - it takes no time
+    ) -> int:
+        """See whether it could be saved."""
+        with self.engine.runtime_call("pre_dump", container) as daemon:
+            found = daemon.find(container).container
+            if not found.running or found.paused:
+                raise RuntimeRefusedError("CRIU could not checkpoint it: it is frozen")
+        return 0
+
+    def thaw(self, container: str, root: str) -> None:  # noqa: ARG002 - there is no runc
+        """Note it in `thawed`."""
+        self.thawed.append(container)
+
     def sweep(self) -> None:
         """Forget every order, and that the stand-in is in place."""
         with self.engine.runtime_call("sweep") as daemon:
             daemon.forget_orders()
+        self.silent.clear()
 
     @contextmanager
     def window(self) -> Iterator[None]:
@@ -58,6 +82,7 @@ class FakeRuntime:
         try:
             yield
         finally:
+            self.silent.clear()
             with self.engine.runtime_call("close_window") as daemon:
                 daemon.stand_in = False
 
@@ -65,11 +90,18 @@ class FakeRuntime:
         """Have the container's next start restore it."""
         with self.engine.runtime_call("lay_out", order.container) as daemon:
             self.orders.append(order)
+            if order.quiet:
+                self.silent.add(order.container)
             daemon.find(order.container).order = _name(order.place)
+
+    def silence(self, container: str, pid: int) -> None:  # noqa: ARG002 - there is no network
+        """Note it in `silent`."""
+        self.silent.add(container)
 
     def speak(self, containers: Collection[str]) -> None:
         """Note it in `spoken`."""
         self.spoken.append(frozenset(containers))
+        self.silent.difference_update(containers)
 
     def lay_out_placeholder(self, container: str) -> None:
         """Note it in `placeholders`."""

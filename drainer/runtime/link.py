@@ -75,34 +75,39 @@ def take_down(pid: int) -> None:
             _set_up(there, name, up=False)
 
 
-def silence(pid: int) -> tuple[str, ...]:
-    """Cut a process's namespace off its networks, leaving its own interfaces as they are.
+def near_ends(pid: int) -> tuple[str, ...]:
+    """Name the interfaces here of which the other end (veth) is in a process's namespace.
 
-    What is taken down is the other end of each pair (veth) that leads into this process's
-    namespace; returns the names of those. Nothing is done where the two namespaces are the same.
-    Raises OSError; some may be down then.
+    There are none where that is this very namespace. Raises OSError.
     """
     if Path(f"/proc/{pid}/ns/net").samefile("/proc/thread-self/ns/net"):
         return ()
     with _inside(pid):
         pairs = _pairs()
     names = []
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
-        for index, other in pairs:
-            with suppress(OSError, ValueError):  # it leads elsewhere
-                name = socket.if_indextoname(other)
-                if int(Path(f"/sys/class/net/{name}/iflink").read_text()) == index:
-                    names.append(name)
-                    _set_up(here, name.encode(), up=False)
+    for index, other in pairs:
+        with suppress(OSError, ValueError):  # it leads elsewhere
+            name = socket.if_indextoname(other)
+            if int(Path(f"/sys/class/net/{name}/iflink").read_text()) == index:
+                names.append(name)
     return tuple(names)
+
+
+def silence(names: Iterable[str]) -> None:
+    """Take interfaces of this namespace down: whoever is behind them keeps its own as they are."""
+    _set_all(names, up=False)
 
 
 def speak(names: Iterable[str]) -> None:
     """Put interfaces of this namespace up again; what is gone is passed over. Never raises."""
+    _set_all(names, up=True)
+
+
+def _set_all(names: Iterable[str], *, up: bool) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
         for name in names:
             with suppress(OSError, UnicodeError, struct.error):
-                _set_up(here, name.encode("ascii"), up=True)
+                _set_up(here, name.encode("ascii"), up=up)
 
 
 def _set_up(there: socket.socket, name: bytes, *, up: bool) -> None:

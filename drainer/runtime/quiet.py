@@ -1,16 +1,26 @@
-"""Notes of the containers that are cut off their networks until the rest of their group is back.
+"""Containers that are cut off their networks until the rest of their group is ready, too.
 
-There is a file for each container, with the names of the interfaces that were taken down for it.
+A connection within the group ends, or loses what is under way, if one end speaks while the other
+one is dumped or not yet restored. There is a note for each such container, with the names of the
+interfaces that are down for it; it is written before they are taken down. Standard library only: it
+is used by the stand-in for runc too.
 """
 
+import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from drainer.runtime import link
 
+SECONDS = 180.0
+"""How long a container is cut off at most after drainer has died in a resume."""
+POLL = 0.5
 _NAME = "quiet"
 _MOST = 4096
 """Characters of a note."""
+_START_TIME = 19
+"""Index among the fields of /proc/PID/stat that follow the name: field 22 (proc_pid_stat(5))."""
 
 
 def note(orders: Path, container: str) -> Path:
@@ -18,9 +28,25 @@ def note(orders: Path, container: str) -> Path:
     return orders.parent / _NAME / container
 
 
-def make(orders: Path) -> None:
-    """Make room for notes. Raises `OSError`."""
-    orders.parent.joinpath(_NAME).mkdir(mode=0o700, exist_ok=True)
+def begin(file: Path, pid: int) -> tuple[str, ...]:
+    """Cut the namespace of a process off; return the names of what is down for that.
+
+    It is not, if that cannot be noted, or somebody has ended all silence meanwhile. Never raises.
+    """
+    with suppress(OSError):
+        names = link.near_ends(pid)
+        if not names:
+            return ()
+        for directory in (file.parent.parent, file.parent):
+            directory.mkdir(mode=0o700, exist_ok=True)
+        new = file.with_name(f"{file.name}.new")
+        new.write_text("\n".join(names))
+        new.replace(file)
+        link.silence(names)
+        if file.exists():
+            return names
+        link.speak(names)
+    return ()
 
 
 def speak(file: Path) -> None:
@@ -38,3 +64,33 @@ def end(orders: Path) -> None:
             speak(file)
         directory.rmdir()
         orders.parent.rmdir()
+
+
+def owner(pid: int | None = None) -> str:
+    """Name a process, this one by default, so that it is not taken for a later one; or nothing."""
+    pid = os.getpid() if pid is None else pid
+    with suppress(OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return f"{pid} {fields[_START_TIME]}"
+    return ""
+
+
+def watch(file: Path, names: tuple[str, ...], drainer: str) -> None:
+    """Undo it when drainer has died and nobody else has, after `SECONDS`; returns when it is."""
+    own = "\n".join(names)
+    pid = drainer.partition(" ")[0]
+    alive = time.monotonic()
+    while _read(file) == own:
+        if pid.isdecimal() and owner(int(pid)) == drainer:
+            alive = time.monotonic()
+        elif time.monotonic() - alive >= SECONDS:
+            speak(file)
+            return
+        time.sleep(POLL)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""

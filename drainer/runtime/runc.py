@@ -21,6 +21,10 @@ RESTORE_FLAGS = ("file-locks", "tcp-established", "ext-unix-sk")
 FLAGS = (*RESTORE_FLAGS, "tcp-skip-in-flight")
 """Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
 
+MOST_PRE_DUMPS = 3
+"""How often a container's memory is saved before it is frozen."""
+SMALL = 16 << 20
+"""Bytes of changed memory that are not worth another pre-dump."""
 DELETE_SECONDS = 30.0
 _LOG_LIMIT = 4 << 20
 _LAST_WORDS = 2.0
@@ -48,25 +52,67 @@ class Runc:
     def checkpoint(
         self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
     ) -> None:
-        """Checkpoint a paused container into `place`, which must not exist; leave it paused."""
+        """Checkpoint a paused container into `place`; leave it paused."""
+        past = _pre_dumps(place)
+        parent = ["--parent-path", f"../{place.pre_dump(past).name}"] if past else []
+        self._prepare(place, place.images, criu)
+        self._dump(
+            container, root, place, place.images, ["--leave-running", *parent], criu, timeout
+        )
         try:
-            place.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for directory in (place.path, place.images, place.work):
-                directory.mkdir(mode=0o700)
-            configuration = place.work / agent.CRIU_CONFIGURATION
-            lines = [line for line in criu if line not in FLAGS]
-            configuration.write_text("\n".join((*lines, "")))
+            place.unused.touch(mode=0o600)
         except OSError as error:
             raise _storage(place.path, error) from error
+
+    def pre_dump(
+        self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
+    ) -> int:
+        """Save most of a running container's memory into `place`, again as long as that pays."""
+        end = time.monotonic() + timeout
+        sizes: list[int] = []
+        while len(sizes) < MOST_PRE_DUMPS and _pays(sizes):
+            images = place.pre_dump(len(sizes) + 1)
+            parent = ["--parent-path", f"../{place.pre_dump(len(sizes)).name}"] if sizes else []
+            left = end - time.monotonic()
+            if sizes and left < timeout / 2:
+                break
+            self._prepare(place, images, criu)
+            self._dump(container, root, place, images, ["--pre-dump", *parent], criu, left)
+            sizes.append(sum(file.stat().st_size for file in images.glob("pages-*.img")))
+        return len(sizes)
+
+    def _prepare(self, place: Place, images: Path, criu: Sequence[str]) -> None:
+        try:
+            place.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for directory in (place.path, place.work):
+                directory.mkdir(mode=0o700, exist_ok=True)
+            images.mkdir(mode=0o700)
+            lines = [line for line in criu if line not in FLAGS]
+            (place.work / agent.CRIU_CONFIGURATION).write_text("\n".join((*lines, "")))
+        except OSError as error:
+            raise _storage(place.path, error) from error
+
+    def _dump(
+        self,
+        container: str,
+        root: str,
+        place: Place,
+        images: Path,
+        how: Sequence[str],
+        criu: Sequence[str],
+        timeout: float,
+    ) -> None:
+        """Let runc dump into `images`, which is empty, and end that if it takes too long."""
         command = [
             *(self._runc, "--root", root, "--log", str(place.work / "runc.log")),
-            *("--log-format", "json", "checkpoint", "--leave-running"),
-            *("--image-path", str(place.images), "--work-path", str(place.work)),
+            *("--log-format", "json", "checkpoint", *how),
+            *("--image-path", str(images), "--work-path", str(place.work)),
             *(f"--{line}" for line in criu if line in FLAGS),
             container,
         ]
         # What runc does not set CRIU takes from this file (criu/config.c).
-        environment = {**os.environ, agent.CRIU_CONFIG_FILE: str(configuration)}
+        configuration = str(place.work / agent.CRIU_CONFIGURATION)
+        environment = {**os.environ, agent.CRIU_CONFIG_FILE: configuration}
         try:
             process = subprocess.Popen(
                 command,
@@ -83,16 +129,21 @@ class Runc:
             status = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             late = f"its checkpoint was not made within {timeout:.0f} s"
-            if abort(process, place.images, Path(root, container), self._run):
+            if abort(process, images, Path(root, container), self._run):
                 raise RuntimeRefusedError(late) from error
             raise EngineTimeoutError(f"{late}, and runc cannot be ended") from error
         if status:
             cause = first_error(_text(place.work / "dump.log")) or _last_message(place)
             raise RuntimeRefusedError(f"CRIU could not checkpoint it: {printable(cause)}")
-        try:
-            place.unused.touch(mode=0o600)
-        except OSError as error:
-            raise _storage(place.path, error) from error
+
+    def thaw(self, container: str, root: str) -> None:
+        """Let a container run on that a killed CRIU has left frozen.
+
+        Docker does not know that it is, and so does not thaw it. runc sees for itself, and refuses
+        for one that is not (runc libcontainer/container_linux.go Resume).
+        """
+        if self._runc and root:
+            self._run([self._runc, "--root", root, "resume", container], DELETE_SECONDS)
 
     def sweep(self) -> None:
         """Remove what a drainer that died has left of stand-ins and orders."""
@@ -107,6 +158,10 @@ class Runc:
                 yield
         finally:
             quiet.end(self._orders)
+
+    def silence(self, container: str, pid: int) -> None:
+        """Cut a paused container off its networks until `speak`."""
+        quiet.begin(quiet.note(self._orders, container), pid)
 
     def speak(self, containers: Collection[str]) -> None:
         """Let containers that were restored as `quiet` reach their networks."""
@@ -131,10 +186,9 @@ class Runc:
             "flags": [flag for flag in order.flags if flag in RESTORE_FLAGS],
             "macs": dict(order.macs),
             "quiet": str(quiet.note(self._orders, order.container)) if order.quiet else "",
+            "drainer": quiet.owner(),
         }
         try:
-            if order.quiet:
-                quiet.make(self._orders)
             gate.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             gate.mkdir(mode=0o700, exist_ok=True)
             if not stand_in.under_way(directory):
@@ -231,6 +285,25 @@ class Runc:
             place.path.parent.rmdir()
         except OSError:
             return
+
+
+def _pays(sizes: Sequence[int]) -> bool:
+    """Tell whether one more pre-dump pays, after those that saved so many bytes.
+
+    As live migration does: as long as little enough changes meanwhile.
+    """
+    if not sizes:
+        return True
+    before = sizes[-2] if len(sizes) > 1 else None
+    return sizes[-1] > SMALL and (before is None or sizes[-1] < before / 2)
+
+
+def _pre_dumps(place: Place) -> int:
+    """Return how many pre-dumps are in a place."""
+    number = 0
+    while place.pre_dump(number + 1).is_dir():
+        number += 1
+    return number
 
 
 def _open_gate(container: str, root: str) -> None:

@@ -28,7 +28,7 @@ ORDERS = Path("/run/drainer/restores")
 NAME = "runc"
 AGENT = Path(__file__).with_name("agent.py")
 
-LEAVE_SECONDS = 1.0
+LEAVE_SECONDS = 2.0
 """How long the kernel may take to make a process a shell that is to read the stand-in."""
 READ_POLL = 0.1
 READ_SECONDS = 10.0

@@ -32,7 +32,9 @@ def hear(connection):
     expected = 0
     for line in connection.makefile():
         expected += 1
-        print("heard" if int(line) == expected else "WRONG", int(line), flush=True)
+        number = int(line.split()[0])
+        print("heard" if number == expected else "WRONG", number, flush=True)
+        time.sleep(0.08)
     print("LOST", flush=True)
 if len(sys.argv) > 1:
     while True:
@@ -48,10 +50,13 @@ threading.Thread(target=hear, args=(connection,), daemon=True).start()
 number = 0
 while True:
     number += 1
-    connection.sendall(b"%d\\n" % number)
-    time.sleep(0.1)
+    connection.sendall(b"%d %s\\n" % (number, b"x" * 30000))
+    time.sleep(0.05)
 """
-"""Two of these talk without a pause over one connection, and never make another one."""
+"""Two of these talk without a pause over one connection, and never make another one.
+
+Each listens more slowly than the other one talks, so that much is always under way.
+"""
 
 NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.4; done"
 """A shell program whose log is the series 1, 2, 3, ... two numbers a second."""

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -323,9 +323,11 @@ class Reading:
     def __init__(self, world: World) -> None:
         self.now = 0.0
         self._digests = world.host.digests
-        world.host.digests = self  # type: ignore[method-assign]
+        world.host.digests = self  # type: ignore[assignment,method-assign]
 
-    def __call__(self, directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+    def __call__(
+        self, directory: str, stop: Callable[[], bool], _known: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
         while not stop() and self.now < 1000:
             self.now += 1
         return self._digests(directory, stop)
@@ -390,10 +392,10 @@ def test_a_drain_without_time_for_checksums_keeps_the_memory(world: World) -> No
 
     digests = world.host.digests
 
-    def slow(directory: str, stop: Callable[[], bool]) -> dict[str, str]:
+    def slow(directory: str, stop: Callable[[], bool], _known: Mapping[str, str]) -> dict[str, str]:
         return digests(directory, lambda: stop() or True)
 
-    world.host.digests = slow  # type: ignore[method-assign]
+    world.host.digests = slow  # type: ignore[assignment,method-assign]
     entry = entry_of(world.drain(), "web")
     assert entry.state is State.STOPPED
     assert entry.notes == ("there was no time for the checksums of its checkpoint",)

@@ -75,7 +75,7 @@ def test_connections_are_closed_on_the_runtime_route(world: World) -> None:
     (planned,) = world.plan().entries
     assert (planned.route, planned.criu_options) == (
         Route.RUNTIME,
-        ("skip-in-flight", "tcp-close"),
+        ("skip-in-flight", "tcp-close", "ghost-limit 1024M"),
     )
     assert [note.id for note in planned.notes] == ["tcp_connections"]
     world.drain()

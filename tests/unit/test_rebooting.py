@@ -269,6 +269,23 @@ def test_when_a_shutdown_would_be(now: str, when: str, told: str) -> None:
     assert moment == datetime.fromisoformat(told).timestamp()
 
 
+def test_a_cancel_that_is_refused_keeps_nothing_down(
+    drainer: Drainer, systemd: Power, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(power.scheduled, "__defaults__", (tmp_path / "none",))
+    drainer.world.add("web", "always")
+    assert drainer("drain") == ExitCode.OK
+    request_file.write(Request("why", "who", time.time() + 600))
+    systemd.answer[0] = Result(1, "", "no")
+    assert drainer("abort") == ExitCode.OK
+    assert "was not cancelled" in drainer.err
+    assert drainer.world.now("web").running
+    request_file.write(Request("now"))
+    systemd.asked.clear()
+    assert drainer("abort") == ExitCode.OK
+    assert systemd.asked == []
+
+
 def test_only_a_reboot_of_drainer_s_is_cancelled(
     drainer: Drainer, systemd: Power, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -75,7 +75,7 @@ def test_probe_asks_the_first_criu_of_the_path(tmp_path: Path) -> None:
         return Result(1 if arguments[-1] == "seccomp_suspend" else 0)
 
     found = probe(f"/nonexistent:{tmp_path}", runner)
-    assert found == Criu("4.1.1", "", ("seccomp_filters",))
+    assert found == Criu("4.1.1", "", ("seccomp_filters", "mem_dirty_track"))
     assert asked[:2] == [("--version",), ("check",)]
 
 

@@ -211,6 +211,93 @@ def test_packed_thread_ids_are_understood(images: Path) -> None:
     assert "core-7.img: missing" in refusal(images)
 
 
+def at(page: int, count: int, flags: int) -> bytes:
+    return fields((1, page * PAGE), (2, count), (4, flags))
+
+
+def pre_dump(images: Path, number: int, *entries: bytes, pages: int, parent: str = "") -> Path:
+    directory = images.parent / f"pre-{number}"
+    directory.mkdir()
+    (directory / "pagemap-1.img").write_bytes(pagemap(1, *entries))
+    (directory / "pages-1.img").write_bytes(bytes(pages * PAGE))
+    if parent:
+        (directory / "parent").symlink_to(parent)
+    return directory
+
+
+@pytest.fixture
+def chained(images: Path) -> Path:
+    """Images of which most pages are in two pre-dumps."""
+    pre_dump(images, 1, at(10, 5, 4), at(20, 5, 4), pages=10)
+    pre_dump(images, 2, at(10, 2, 1), at(12, 4, 4), at(20, 5, 1), pages=4, parent="../pre-1")
+    entries = (at(10, 6, 1), at(18, 2, 4), at(20, 4, 1), at(24, 1, 4))
+    (images / "pagemap-1.img").write_bytes(pagemap(1, *entries))
+    (images / "parent").symlink_to("../pre-2")
+    return images
+
+
+def test_pages_may_be_in_pre_dumps(chained: Path) -> None:
+    directories = (chained, chained.parent / "pre-1", chained.parent / "pre-2")
+    files = [f for d in directories for f in d.iterdir() if not f.is_symlink()]
+    assert verify(chained) == sum(f.stat().st_size for f in files)
+    names = digests(chained, never)
+    assert {n for n in names if n.endswith("pages-1.img")} == {
+        *("pages-1.img", "../pre-1/pages-1.img", "../pre-2/pages-1.img")
+    }
+    assert len(names) == len(files)
+    (chained.parent / "pre-1" / "pages-1.img").write_bytes(b"x" * 10 * PAGE)
+    changed = {n for n, d in digests(chained, never).items() if d != names[n]}
+    assert changed == {"../pre-1/pages-1.img"}
+
+
+def test_what_is_known_of_a_pre_dump_is_not_read_again(chained: Path) -> None:
+    known = {"../pre-1/pages-1.img": "x", "../pre-2/pages-1.img": ""}
+    found = digests(chained, never, known)
+    assert {n: found[n] for n in known} == known
+    assert len(found["pages-1.img"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "entries"),
+    [
+        ("images", (at(10, 7, 1), at(30, 3, 4))),
+        ("images", (at(9, 2, 1), at(30, 3, 4))),
+        ("images", (at(16, 1, 1), at(30, 3, 4))),
+        ("pre-2", (at(10, 2, 1), at(12, 4, 4), at(20, 6, 1))),
+        ("pre-1", (at(10, 5, 4), at(20, 5, 4), at(40, 1, 1))),
+    ],
+)
+def test_pages_that_no_pre_dump_has_are_refused(
+    chained: Path, name: str, entries: tuple[bytes, ...]
+) -> None:
+    directory = chained.parent / name if name != "images" else chained
+    (directory / "pagemap-1.img").write_bytes(pagemap(1, *entries))
+    assert "pagemap-1.img: some pages are not in this checkpoint" in refusal(chained)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_damaged_pre_dump_is_refused(chained: Path, number: int) -> None:
+    directory = chained.parent / f"pre-{number}"
+    resize(directory / "pages-1.img", 3 * PAGE)
+    assert "pages-1.img: has" in refusal(chained)
+    shutil.rmtree(directory)
+    assert f"../pre-{number}: no directory" in refusal(chained)
+    directory.symlink_to(chained)
+    assert f"../pre-{number}: no directory" in refusal(chained)
+
+
+@pytest.mark.parametrize("target", ["/etc", "../images", "../pre-1/../pre-2", "pre-1", "../pre-10"])
+def test_a_parent_is_a_pre_dump_beside_it(chained: Path, target: str) -> None:
+    (chained / "parent").unlink()
+    (chained / "parent").symlink_to(target)
+    assert "parent: does not lead to a pre-dump" in refusal(chained)
+
+
+def test_pre_dumps_have_an_end(chained: Path) -> None:
+    (chained.parent / "pre-1" / "parent").symlink_to("../pre-2")
+    assert "parent: leads to no end" in refusal(chained)
+
+
 @pytest.mark.parametrize("kind", ["link", "directory", "fifo"])
 def test_only_plain_files_are_accepted(images: Path, kind: str) -> None:
     odd = images / "parent\x1b"

@@ -21,6 +21,7 @@ def make(root: Path, *names: str) -> Path:
             ("vmlinuz-0-rescue-99aabbccddeeff00", "vmlinuz-6.17.4-200.fc43.x86_64"),
             "6.17.4-200.fc43.x86_64",
         ),
+        (("vmlinuz-6.1.0-9-amd64", "vmlinuz-6.1.0-40-amd64"), "6.1.0-40-amd64"),
         (("vmlinuz-linux", "vmlinuz"), ""),
         ((), ""),
     ],

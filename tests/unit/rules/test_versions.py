@@ -61,6 +61,12 @@ def test_criu_floor(kernel: str, floor: Version) -> None:
         ("4.2.1", "6.12.48", "7.2.12", ""),
         ("4.1.1", "6.12.48", "6.12.57", ""),
         ("4.1.1", "6.12.48", "", ""),
+        # The distribution has mended it for its own kernel, and for no other.
+        ("3.17.1", "6.1.0-28-amd64", "6.1.0-40-amd64", ""),
+        (
+            *("3.17.1", "6.1.0-28-amd64", "6.12.9+bpo-amd64"),
+            "kernel 6.12.9+bpo-amd64 needs CRIU 4.1.1, and this is 3.17.1",
+        ),
         # Then it is said already what is lacking.
         ("", "6.12.48", "7.2.12", ""),
         ("4.1.1", "6.17.0", "7.2.12", ""),
@@ -69,5 +75,8 @@ def test_criu_floor(kernel: str, floor: Version) -> None:
 def test_what_the_newest_kernel_would_lack(
     criu: str, kernel: str, following: str, lack: str
 ) -> None:
-    host = HostFacts("boot", kernel, "x86_64", criu=criu, next_kernel=following)
+    package = "3.17.1-2+deb12u2" if criu == "3.17.1" else ""
+    host = HostFacts(
+        *("boot", kernel, "x86_64"), criu=criu, criu_package=package, next_kernel=following
+    )
     assert next_kernel_lack(host) == lack

@@ -115,7 +115,8 @@ def test_a_namespace_is_cut_off_from_here_and_no_other_pair_is_touched(
     namespace: int, pair: str
 ) -> None:
     assert is_up(pair)
-    assert link.silence(namespace) == (pair,)
+    assert link.near_ends(namespace) == (pair,)
+    link.silence([pair])
     assert not is_up(pair)
     # Its own interfaces, and so its routes, stay as they are.
     assert "UP" in shown(namespace, "eth0").partition("<")[2].partition(">")[0].split(",")
@@ -124,7 +125,7 @@ def test_a_namespace_is_cut_off_from_here_and_no_other_pair_is_touched(
 
 
 def test_the_namespace_of_this_very_process_is_left_alone() -> None:
-    assert link.silence(os.getpid()) == ()
+    assert link.near_ends(os.getpid()) == ()
 
 
 def attribute(kind: int, value: bytes) -> bytes:

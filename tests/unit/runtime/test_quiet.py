@@ -1,11 +1,15 @@
-"""Containers that are cut off until the rest of their group is back, and who undoes that."""
+"""Containers that are cut off until the rest of their group is ready, and who undoes that."""
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from drainer.runtime import agent, link, quiet
+
+NAMES = ("veth1", "veth2")
+NOBODY = "999999999 1"
 
 
 @pytest.fixture
@@ -16,65 +20,103 @@ def orders(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def spoken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Note in a file which interfaces are put up, also by a child."""
-    file = tmp_path / "spoken"
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Note in a file which interfaces are taken down and put up, also by a child."""
+    file = tmp_path / "said"
     file.touch()
 
-    def speak(names: tuple[str, ...]) -> None:
+    def write(word: str, names: tuple[str, ...]) -> None:
         with file.open("a") as log:
-            log.write(f"{' '.join(names)}\n")
+            log.write(f"{word} {' '.join(names)}\n")
 
-    monkeypatch.setattr(link, "speak", speak)
-    monkeypatch.setattr(link, "silence", lambda _pid: ("veth1", "veth2"))
-    monkeypatch.setattr(agent, "QUIET_POLL", 0.01)
+    monkeypatch.setattr(link, "silence", lambda names: write("down", names))
+    monkeypatch.setattr(link, "speak", lambda names: write("up", names))
+    monkeypatch.setattr(link, "near_ends", lambda _pid: NAMES)
+    monkeypatch.setattr(quiet, "POLL", 0.01)
     return file
 
 
-def silenced(orders: Path, container: str) -> Path:
-    quiet.make(orders)
+def silenced(orders: Path, container: str, drainer: str = "") -> Path:
     order = orders / container
     order.mkdir()
     (order / "pid").write_text("1")
     note = quiet.note(orders, container)
-    agent._silence(order, note)
+    agent._silence(order, note, drainer or quiet.owner())
     return note
 
 
-def test_whoever_asked_for_it_undoes_it(orders: Path, spoken: Path) -> None:
-    note = silenced(orders, "a")
-    assert note.read_text().split() == ["veth1", "veth2"]
-    quiet.speak(note)
-    assert spoken.read_text() == "veth1 veth2\n"
-    assert not note.exists()
-    quiet.speak(note)
-    time.sleep(0.1)
-    assert spoken.read_text() == "veth1 veth2\n", "the child saw that it was undone"
-
-
-def test_if_nobody_does_a_child_will(
-    orders: Path, spoken: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(agent, "QUIET_SECONDS", 0.1)
-    note = silenced(orders, "a")
+def until_gone(note: Path) -> None:
     end = time.monotonic() + 10
     while note.exists() and time.monotonic() < end:
         time.sleep(0.01)
-    assert spoken.read_text() == "veth1 veth2\n"
 
 
-def test_in_the_end_nothing_is_quiet_and_nothing_is_left(orders: Path, spoken: Path) -> None:
+DOWN, UP = "down veth1 veth2\n", "up veth1 veth2\n"
+
+
+def test_whoever_asked_for_it_undoes_it(orders: Path, said: Path) -> None:
+    note = silenced(orders, "a")
+    assert note.read_text().split() == list(NAMES)
+    quiet.speak(note)
+    assert said.read_text() == DOWN + UP
+    assert not note.exists()
+    quiet.speak(note)
+    time.sleep(0.1)
+    assert said.read_text() == DOWN + UP, "the child saw that it was undone"
+
+
+def test_while_drainer_lives_it_stays_and_then_a_child_undoes_it(
+    orders: Path, said: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "SECONDS", 0.1)
+    living = silenced(orders, "a")
+    time.sleep(0.5)
+    assert living.exists()
+    until_gone(silenced(orders, "b", NOBODY))
+    assert said.read_text() == DOWN + DOWN + UP
+    assert living.exists()
+
+
+def test_a_later_silence_is_not_the_child_s(
+    orders: Path, said: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quiet, "SECONDS", 0.1)
+    note = silenced(orders, "a", NOBODY)
+    note.write_text("veth9")
+    time.sleep(0.5)
+    assert note.read_text() == "veth9"
+    assert UP not in said.read_text()
+
+
+def test_what_cannot_be_noted_is_not_cut_off(orders: Path, said: Path) -> None:
+    orders.parent.joinpath("quiet").write_text("")
+    silenced(orders, "a")
+    assert said.read_text() == ""
+
+
+def test_what_was_swept_meanwhile_is_not_left_cut_off(
+    orders: Path, said: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_down = link.silence
+
+    def sweep(names: tuple[str, ...]) -> None:
+        quiet.end(orders)
+        take_down(names)
+
+    monkeypatch.setattr(link, "silence", sweep)
+    silenced(orders, "a")
+    assert said.read_text() == UP + DOWN + UP
+
+
+def test_in_the_end_nothing_is_quiet_and_nothing_is_left(orders: Path, said: Path) -> None:
     silenced(orders, "a")
     silenced(orders, "b")
     quiet.end(orders)
-    assert spoken.read_text() == "veth1 veth2\n" * 2
+    assert said.read_text() == (DOWN + DOWN) + (UP + UP)
     assert [p.name for p in orders.parent.iterdir()] == ["orders"]
     quiet.end(orders)
 
 
-def test_what_has_no_pair_is_not_noted(
-    orders: Path, spoken: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(link, "silence", lambda _pid: ())
-    assert not silenced(orders, "a").exists()
-    assert spoken.read_text() == ""
+def test_an_owner_is_known_from_a_later_one() -> None:
+    assert quiet.owner() == quiet.owner(os.getpid())
+    assert quiet.owner(999999999) == ""

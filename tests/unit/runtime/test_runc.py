@@ -1,12 +1,13 @@
 import gc
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
-from drainer.runtime import abort
+from drainer.runtime import abort, quiet
 from drainer.runtime.base import Order, Place, Runtime
 from drainer.runtime.runc import Runc
 from tests.unit.runtime.machine import ID, OTHER, Machine, alive, until
@@ -61,6 +62,59 @@ def test_what_only_flags_can_set_are_flags_and_the_rest_is_in_a_file(machine: Ma
     assert environment.pop("CRIU_CONFIG_FILE") == str(machine.place.work / "criu.conf")
     assert environment.items() >= {"PATH": os.environ["PATH"]}.items()
     assert (machine.place.work / "criu.conf").read_text() == "tcp-close\nghost-limit 9\n"
+
+
+def dumping(monkeypatch: pytest.MonkeyPatch, *sizes: int) -> list[list[str]]:
+    """Let each pre-dump save so many bytes; return the calls of runc."""
+    calls: list[list[str]] = []
+    left = list(sizes)
+    popen = subprocess.Popen
+
+    def dump(command: list[str], **_: object) -> "subprocess.Popen[bytes]":
+        calls.append(command[1:])
+        images = Path(command[command.index("--image-path") + 1])
+        if "--pre-dump" in command:
+            (images / "pages-1.img").write_bytes(bytes(left.pop(0)))
+        return popen(["true"])
+
+    monkeypatch.setattr("drainer.runtime.runc.subprocess.Popen", dump)
+    return calls
+
+
+def test_runc_itself_thaws_what_it_finds_frozen(machine: Machine) -> None:
+    machine.runc.thaw(ID, "/run/runc/moby")
+    assert machine.calls == [["--root", "/run/runc/moby", "resume", ID]]
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"),
+    [
+        ((8 * MIB,), 1),
+        ((64 * MIB, 8 * MIB), 2),
+        ((64 * MIB, 40 * MIB), 2),
+        ((64 * MIB, 31 * MIB, 17 * MIB), 3),
+    ],
+)
+def test_pre_dumps_are_made_as_long_as_they_pay(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...], count: int
+) -> None:
+    calls = dumping(monkeypatch, *sizes)
+    machine.runc.pre_dump(ID, "/run/runc/moby", machine.place, ["tcp-close"], 10)
+    assert len(calls) == count
+    for number, call in enumerate(calls, 1):
+        assert call[call.index("--image-path") + 1] == str(machine.place.path / f"pre-{number}")
+        assert "--pre-dump" in call
+        assert "--leave-running" not in call
+        parent = [call[n + 1] for n, word in enumerate(call) if word == "--parent-path"]
+        assert parent == ([f"../pre-{number - 1}"] if number > 1 else [])
+    machine.runc.checkpoint(ID, "/run/runc/moby", machine.place, ["tcp-close"], 10)
+    last = calls[-1]
+    assert last[last.index("--parent-path") + 1] == f"../pre-{count}"
+    assert "--pre-dump" not in last
+    assert "--leave-running" in last
 
 
 def test_a_checkpoint_is_roots_alone(machine: Machine) -> None:
@@ -219,6 +273,7 @@ def test_an_order_says_everything_and_shuts_the_gate(machine: Machine, orders: P
         "flags": ["file-locks"],
         "macs": {"1.2.3.4": "02"},
         "quiet": "",
+        "drainer": quiet.owner(),
     }
     assert [p.name for p in (orders / ID).iterdir()] == ["order.json"]
     assert (orders / ID).stat().st_mode & 0o777 == 0o700
