@@ -129,7 +129,7 @@ def test_what_a_killed_pre_dump_has_left_frozen_is_thawed(world: World) -> None:
 
 def test_digests_of_a_pre_dump_have_the_names_that_a_dump_gives_them(world: World) -> None:
     found = {"pages-1.img": "a", "../pre-1/pages-1.img": "b", "pagemap-1.img": ""}
-    world.host.digests = lambda *_: found  # type: ignore[assignment,method-assign]
+    world.host.digests = lambda *_: found  # type: ignore[method-assign]
     assert foresee(world.host, "/checkpoints/x/pre-2", Deadline(None)) == {
         "../pre-2/pages-1.img": "a",
         "../pre-1/pages-1.img": "b",
