@@ -176,12 +176,13 @@ class TakeDown:
     def _prepare(self, entry: Entry) -> None:
         """Save most of its memory while it runs. Nothing depends on it but how long it is frozen.
 
-        Only where time and room are enough for all of its memory to be saved twice.
+        Only where time and room are enough for all of its memory to be saved three times: that is
+        what two pre-dumps and the dump take where all of it changes meanwhile.
         """
         planned = self.planned[entry.id]
         if not planned.pre_dump or self._over():
             return
-        size = 2 * planned.expected_bytes
+        size = 3 * planned.expected_bytes
         places = self.admission.look()
         wanted = demand(planned.route, size, planned.processes, places).lasting
         left = self.deadline.left

@@ -73,9 +73,9 @@ def test_what_is_still_under_way_lets_it_run_on(world: World) -> None:
 @pytest.mark.parametrize("why", ["room", "time", "kernel", "owner", "setting"])
 def test_it_is_not_where_it_could_cost_more_than_it_saves(world: World, why: str) -> None:
     if why == "room":
-        world.host.other_places["state"] = FileSystem("8:1", "/", GIB + (300 << 20))
+        world.host.other_places["state"] = FileSystem("8:1", "/", 3 * GIB)
     elif why == "time":
-        world.budget = 90.0
+        world.budget = 120.0
     elif why == "kernel":
         world.host.host_facts = replace(world.host.host_facts, criu_features=("seccomp_filters",))
         world.host.process_facts[container_id("large")] = replace(
