@@ -43,6 +43,12 @@ LOCKED = (
 )
 # One connection for all, until it breaks.
 CLIENT = "while :; do while sleep 0.5; do echo incr hits; done | redis-cli -h redis; sleep 1; done"
+# It holds 150 MiB, and changes little of it.
+LARGE = (
+    "import itertools, os, time; data = bytearray(os.urandom(1 << 20) * 150);"
+    " [(data.__setitem__(n * 4096, 1), print(n, flush=True), time.sleep(0.4))"
+    " for n in itertools.count(1)]"
+)
 TALK = "--network backend --restart always --label drainer.tcp=keep --label drainer.group=talk"
 BY_RUNTIME = ("redis", "client", "withinit", "linked", "locked", "caller", "called")
 """Those that Docker itself cannot restore, even where it can restore others."""
@@ -68,6 +74,7 @@ CARRIED = (
     numbers("linked", "-v /srv/link:/link:ro --restart always"),
     Workload("locked", "lab/workload", f"sh -c '{LOCKED}'"),
     Workload("client", "lab/redis", f"sh -c '{CLIENT}'", "--link redis --restart always"),
+    Workload("large", "lab/python", f"python3 -c '{LARGE}'", "--restart always"),
     talker("called", TALK),
     talker("caller", TALK, "called"),
     Workload("limited", "lab/busybox", f"sh -c '{NUMBERS}'", f"{_LIMITS} --tmpfs /scratch"),
@@ -199,6 +206,14 @@ def test_a_connection_within_a_group_outlasts_the_reboot(story: Story) -> None:
         log = story.host.output(f"docker logs {name} 2>&1").splitlines()
         assert log == [f"heard {n}" for n in range(1, len(log) + 1)]
     assert story.host.output("ls -A /run/drainer 2>/dev/null || true") == ""
+
+
+def test_most_of_a_large_one_was_saved_before_it_was_frozen(story: Story) -> None:
+    assert {name for name, entry in story.plan.items() if entry["pre_dump"]} == {"large"}
+    assert not any("beforehand" in note for note in story.status["large"]["notes"])
+    assert story.status["large"]["size"] > 150 << 20
+    log = number_log(story.host, "large")
+    assert log == list(range(1, len(log) + 1))
 
 
 def test_postgres_answers_from_the_same_server_process(story: Story) -> None:
