@@ -40,8 +40,11 @@ def pages() -> Iterator[tuple[str, int, str]]:
 
 
 def _section(text: str, heading: str, skipped: int = 0) -> str:
-    """Return a section with its heading, or without so many of its first lines."""
-    found = re.search(rf"^#+ {heading}\n.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    """Return a section with its heading, or without so many of its first lines.
+
+    What is below headings of lower ranks belongs to it.
+    """
+    found = re.search(rf"^(#+) {heading}\n.*?(?=^#{{1,2}} |\Z)", text, re.MULTILINE | re.DOTALL)
     if not found:
         raise ValueError(heading)
     return "".join(found[0].splitlines(keepends=True)[skipped:])

@@ -126,6 +126,9 @@ def test_every_manual_page_has_its_parts(manual: ModuleType) -> None:
     for verb in COMMANDS:
         assert f".SH {verb.upper()}" in found["drainer(8)"]
     assert "\\fBdrainer.priority\\fR" in found["drainer\\-labels(7)".replace("\\", "")]
+    for heading in ("GROUPS", "KEPT CONNECTIONS"):
+        assert heading in found["drainer-labels(7)"].upper()
+        assert f" {heading}\n" not in found["drainer(8)"].upper()
     assert "DEADLINE" in found["drainer(8)"]
 
 
