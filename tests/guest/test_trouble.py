@@ -249,12 +249,12 @@ YEARS = 4 * 365 * 86400
 
 @NEWEST
 def test_the_clock_may_be_years_ahead_after_the_boot(host: Host) -> None:
-    assert jump(host, 2031) > YEARS
+    assert jump(host, int(host.output("date +%Y")) + 6) > YEARS
 
 
 @pytest.mark.suites(long=("forky",))
 def test_the_clock_may_be_years_behind_after_the_boot(host: Host) -> None:
-    # From 2031 to when this systemd was built: it sets a clock that is further behind to that.
+    # From years ahead to when this systemd was built: it sets a clock that is further behind to that.
     assert jump(host, 2024) < -YEARS
 
 
