@@ -254,7 +254,7 @@ def test_the_clock_may_be_years_ahead_after_the_boot(host: Host) -> None:
 
 @pytest.mark.suites(long=("forky",))
 def test_the_clock_may_be_years_behind_after_the_boot(host: Host) -> None:
-    # From years ahead to when this systemd was built: it sets a clock that is further behind to that.
+    # From years ahead to when this systemd was built, to which it sets a clock that is behind that.
     assert jump(host, 2024) < -YEARS
 
 
