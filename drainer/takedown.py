@@ -264,21 +264,24 @@ class TakeDown:
         """
         failures: Failures = {}
         for entry in team:
-            failure = self._killed(entry)
+            failure = self._killed(entry, team)
             if failure:
                 failures[entry.id] = failure
-                if entry is team[0] and not self.down:
+                if entry is team[0] and not self._any_down(team):
                     break
         for entry in team:
             if entry.id not in failures and self.record.entry(entry.id).state is State.STOPPED:
                 self.on_change(self.record.entry(entry.id))
         return failures
 
-    def _killed(self, entry: Entry) -> Exception | None:
+    def _any_down(self, team: list[Entry]) -> bool:
+        return any(entry.id in self.down for entry in team)
+
+    def _killed(self, entry: Entry, team: list[Entry]) -> Exception | None:
         """Kill one, and try that again while others of its team, or itself, are down already."""
         for left in reversed(range(KILL_TRIES)):
             failure = self._each(self._kill, [entry]).get(entry.id)
-            again = left and self.down and not self.deadline.over
+            again = left and self._any_down(team) and not self.deadline.over
             if failure is None or isinstance(failure, _UnclearError) or not again:
                 break
             self.deadline.sleep(KILL_POLL)

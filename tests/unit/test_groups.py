@@ -19,7 +19,7 @@ from drainer.errors import (
 )
 from drainer.labels import LABEL_ENABLE, LABEL_GROUP
 from drainer.manifest import Manifest, State
-from drainer.model import ROUTES, Address, EngineFacts, PlanEntry, Route, Verdict
+from drainer.model import ROUTES, Address, Container, EngineFacts, PlanEntry, Route, Verdict
 from drainer.order import teams
 from drainer.storage import FileSystem
 from tests.unit.test_budget_of_a_drain import expect
@@ -217,6 +217,24 @@ def test_what_somebody_lets_run_on_meanwhile_saves_the_others_too(tmp_path: Path
     assert {e.state for e in drained.entries} == {State.LEFT}
     assert any("somebody let it run on" in e.detail for e in drained.entries)
     together(world)
+
+
+def test_what_is_down_of_others_parts_no_group(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    world.add("alone", "always")
+    populate(world)
+    alone, refused = container_id("alone"), DrainerError("it broke")
+    kill_frozen = world.host.kill_frozen
+
+    def refuse_left(container: Container) -> bool:
+        if container.id == container_id("left"):
+            raise refused
+        return kill_frozen(container)
+
+    world.host.kill_frozen = refuse_left  # type: ignore[method-assign]
+    states = {e.name: e.state for e in world.drain().entries}
+    assert states == {"alone": State.STOPPED, "left": State.LEFT, "right": State.LEFT}
+    assert [c.container for c in world.engine.calls if c.method == "kill"] == [alone]
 
 
 @pytest.mark.parametrize("parallel", [1, 3])
