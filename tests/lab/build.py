@@ -60,27 +60,27 @@ _INITRAMFS = {
 _TARGETS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "any")
 
 
-def image(suite: str) -> Image:
-    """Return the suite's image; make it first if the cache does not have it (minutes)."""
-    recipe = RECIPES[suite]
+def image(name: str) -> Image:
+    """Return the image of the recipe of this name; make it first if it is not cached (minutes)."""
+    recipe = RECIPES[name]
     directory = cache.cache_dir() / recipe.key
-    with cache.exclusive(suite):
+    with cache.exclusive(name):
         if not directory.is_dir():
-            with step(f"building the {suite} host, once"), cache.scratch("build") as work:
+            with step(f"building the {name} host, once"), cache.scratch("build") as work:
                 _build(recipe, work)
                 (work / "image").rename(directory)
             cache.prune(
                 entry
-                for entry in cache.cache_dir().glob(f"{suite}-*")
+                for entry in cache.cache_dir().glob(f"{name}-*")
                 if entry != directory and entry.is_dir()
             )
-    return Image(suite, directory)
+    return Image(name, directory)
 
 
 def _build(recipe: Recipe, work: Path) -> None:
     root, finished = work / "root", work / "image"
     finished.mkdir()
-    result = Image(recipe.suite, finished)
+    result = Image(recipe.name, finished)
     with step("  debian packages"):
         _bootstrap(recipe, root)
     with step("  workload file systems"):

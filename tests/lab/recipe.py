@@ -31,6 +31,7 @@ _HOST_PACKAGES = (
     "systemd-sysv",
     "udev",
 )
+_BENCH_PACKAGES = ("aardvark-dns", "crun", "default-jdk-headless", "nftables", "podman")
 _WORKLOAD_PACKAGES = (
     "busybox-static",
     "curl",
@@ -55,6 +56,13 @@ class Recipe:
     host_packages: tuple[str, ...] = _HOST_PACKAGES
     workload_packages: tuple[str, ...] = _WORKLOAD_PACKAGES
     disk_size: str = "16G"
+    variant: str = ""
+    """What tells it from the plain host of its suite."""
+
+    @property
+    def name(self) -> str:
+        """What it is asked for by."""
+        return self.variant or self.suite
 
     @property
     def key(self) -> str:
@@ -63,7 +71,7 @@ class Recipe:
         for name in _BUILDERS:
             digest.update(Path(__file__).with_name(name).read_bytes())
         digest.update(LOCK.read_bytes())
-        return f"{self.suite}-{digest.hexdigest()[:12]}"
+        return f"{self.name}-{digest.hexdigest()[:12]}"
 
 
 RECIPES = {
@@ -75,4 +83,11 @@ RECIPES = {
     ),
     "trixie": Recipe(suite="trixie", python="3.13"),
     "forky": Recipe(suite="forky", python="3.14"),
+    # With what is measured beside drainer.
+    "bench": Recipe(
+        suite="forky",
+        python="3.14",
+        host_packages=(*_HOST_PACKAGES, *_BENCH_PACKAGES),
+        variant="bench",
+    ),
 }
