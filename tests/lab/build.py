@@ -126,6 +126,8 @@ def _mmdebstrap(suite: str, packages: tuple[str, ...], target: Path, *options: s
         '--aptopt=Acquire::Languages "none"',
         "--dpkgopt=path-exclude=/usr/share/doc/*",
         "--dpkgopt=path-exclude=/usr/share/man/*",
+        # Java's package puts links there, and fails where it cannot.
+        '--essential-hook=mkdir -p "$1/usr/share/man/man1"',
         "--dpkgopt=path-exclude=/usr/share/locale/*",
         f"--include={','.join(packages)}",
         *options,

@@ -31,7 +31,7 @@ _HOST_PACKAGES = (
     "systemd-sysv",
     "udev",
 )
-_BENCH_PACKAGES = ("aardvark-dns", "crun", "default-jdk-headless", "nftables", "podman")
+_BENCH_PACKAGES = ("aardvark-dns", "crun", "nftables", "openjdk-25-jre-headless", "podman")
 _WORKLOAD_PACKAGES = (
     "busybox-static",
     "curl",
