@@ -2,12 +2,13 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import yaml
 
 from drainer.errors import ManifestInvalidError
-from drainer.manifest import MANIFEST_VERSION, Manifest
+from drainer.manifest import MANIFEST_VERSION, Entry, Manifest
 from drainer.store.document import DocumentError, Path, dotted, parse
 from drainer.store.shape import ShapeError, check, decode, plain_fields
 from drainer.text import printable
@@ -29,6 +30,7 @@ _HEADER = (
     "# What drainer took down and has to bring back. Written and read by drainer.\n"
     "# Do not edit it while a resume is pending: the checksum in the last line would not fit.\n"
 )
+_NONE = "\nentries: []\n"
 _SEAL = re.compile(rb"# sha256: ([0-9a-f]{64})\n")
 _SEAL_LENGTH = len("# sha256: \n") + 64
 _VERSION = re.compile(rb"^version: ([0-9]{1,9})\r?$", re.MULTILINE)
@@ -46,29 +48,43 @@ def _one_line(dumper: SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _one_line)
 
 
-def dump(manifest: Manifest) -> bytes:
+Texts = dict[str, tuple[Entry, str]]
+"""The text of each entry as it was written last, by its container's id."""
+
+
+def dump(manifest: Manifest, known: Texts | None = None) -> bytes:
     """Write a manifest as text that `load` reads back as an equal one.
 
-    Lone surrogates, which no file in UTF-8 can hold, are replaced by their escapes. Raises
-    `ManifestInvalidError` for a manifest that `load` would refuse.
+    Lone surrogates, which no file in UTF-8 can hold, are replaced by their escapes. What is `known`
+    of entries that are the same objects is not made anew, and is kept up to date: a drain writes a
+    manifest five times for each container. Raises `ManifestInvalidError` for a manifest that `load`
+    would refuse.
     """
     try:
         check(manifest)
     except ShapeError as problem:
         raise _invalid("not written", _at(problem.path, problem.message)) from problem
-    fields = {"version": manifest.version, **plain_fields(manifest)}
-    text = yaml.dump(
-        fields,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=False,
-        width=1 << 24,
-    )
-    body = (_HEADER + text).encode("ascii")
+    bare = replace(manifest, entries=())
+    head, entries, tail = _yaml({"version": bare.version, **plain_fields(bare)}).partition(_NONE)
+    texts = [_entry_text(entry, {} if known is None else known) for entry in manifest.entries]
+    if texts:
+        entries = f"\nentries:\n{''.join(texts)}"
+    body = (_HEADER + head + entries + tail).encode("ascii")
     data = body + f"# sha256: {hashlib.sha256(body).hexdigest()}\n".encode()
     if len(data) > LIMIT:
         raise _invalid("not written", f"larger than {LIMIT} bytes")
     return data
+
+
+def _entry_text(entry: Entry, known: Texts) -> str:
+    found = known.get(entry.id)
+    if found is None or found[0] is not entry:
+        known[entry.id] = found = (entry, _yaml([plain_fields(entry)]))
+    return found[1]
+
+
+def _yaml(value: object) -> str:
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=False, width=1 << 24)
 
 
 def load(data: bytes, name: str = "manifest.yaml") -> Manifest:

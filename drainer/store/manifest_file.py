@@ -33,6 +33,7 @@ class ManifestFile:
     def __init__(self, directory: StateDirectory) -> None:
         """Read and write in `directory`, whose lock is the caller's business."""
         self._directory = directory
+        self._texts: codec.Texts = {}
 
     @property
     def directory(self) -> StateDirectory:
@@ -69,7 +70,7 @@ class ManifestFile:
         Raises `DrainerError` when it cannot be written, `ManifestInvalidError` when it could not
         be read again.
         """
-        self._directory.write(MANIFEST_NAME, codec.dump(manifest), reserve=True)
+        self._directory.write(MANIFEST_NAME, codec.dump(manifest, self._texts), reserve=True)
 
     def remove(self) -> None:
         """Remove the manifest, if there is one. Raises `DrainerError`."""
@@ -80,7 +81,7 @@ class ManifestFile:
 
         Without it, a container whose kill cannot be recorded would lose its checkpoint.
         """
-        grown = GROWTH * len(codec.dump(manifest))
+        grown = GROWTH * len(codec.dump(manifest, self._texts))
         self._directory.keep_reserve(max(LEAST_RESERVE, grown))
 
 

@@ -6,7 +6,7 @@ import yaml
 
 from drainer.errors import ManifestInvalidError
 from drainer.manifest import Entry
-from drainer.store.codec import LIMIT, dump, load
+from drainer.store.codec import LIMIT, Texts, dump, load
 from tests.unit.store.samples import A, hostile_manifest, sample, seal, seeded, unseal
 
 
@@ -27,6 +27,18 @@ def edited(old: str, new: str) -> bytes:
 
 def test_round_trip() -> None:
     assert load(dump(sample())) == sample()
+
+
+def test_what_is_known_of_entries_changes_nothing() -> None:
+    known: Texts = {}
+    for number in range(100):
+        manifest = hostile_manifest(seeded(number))
+        assert dump(manifest, known) == dump(manifest)
+        first, *others = manifest.entries or (None,)
+        if first:
+            changed = replace(manifest, entries=(replace(first, detail="later"), *others))
+            assert dump(changed, known) == dump(changed) != dump(manifest)
+        assert dump(replace(manifest, entries=()), known) == dump(replace(manifest, entries=()))
 
 
 def test_round_trip_of_hostile_strings() -> None:
