@@ -1,0 +1,213 @@
+"""Measure drainer beside what people would use instead, on one disposable host in one run.
+
+`python -m tests.bench.run [--case NAME ...] [--rounds N] [--to FILE]` appends each measurement to
+FILE as a line of JSON; `tests.bench.report` makes tables and a picture of them.
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from tests.bench.cases import CASES, Case, Program, Way
+from tests.lab import build
+from tests.lab.host import Host, Options, start
+from tests.lab.install import with_drainer
+from tests.lab.machine import Hardware
+from tests.lab.say import say, step
+
+CHECKOUT = Path(__file__).parents[2]
+INSIDE = Path(__file__).with_name("inside")
+HARDWARE = Hardware(memory=6144, cpus=2)
+SECONDS = 1800.0
+VERSIONS = (
+    "uname -r",
+    "docker version --format 'Docker {{.Server.Version}}'",
+    "podman --version",
+    "runc --version | head -n 1",
+    "criu --version | head -n 1",
+    "drainer --version",
+)
+START = {
+    "docker": "docker run -d --name {0.name} {0.options} {0.image} {0.command}",
+    "podman": "podman --runtime runc run -d --name {0.name} {0.options} {0.image} {0.command}",
+    "process": "setsid {0.command} </dev/null >/dev/null 2>&1 & echo $! >/srv/pids/{0.name}",
+}
+END = {
+    "docker": "docker ps -aq | xargs -r docker rm -f",
+    "podman": "podman rm -a -f -t 0",
+    "process": "cat /srv/pids/* | xargs -r kill -9; rm -f /srv/pids/*",
+}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one command took. Seconds, and KiB."""
+
+    seconds: float
+    """Until all was on disk."""
+    returned: float
+    """Until the command ended."""
+    cpu: float
+    own: float
+    resident: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One way there and back."""
+
+    case: str
+    way: str
+    down: Taken
+    up: Taken | None
+    kib: int
+    """What the checkpoints take on disk."""
+    frozen: float | None
+    """From the last sign of life of the last program until all is on disk; of one program alone."""
+    away: tuple[float, ...]
+    """For how long each program gave no sign of life."""
+
+
+class BrokenError(Exception):
+    """A way did not do what it is for."""
+
+
+def measured(host: Host, command: str, what: str) -> tuple[Taken, dict[str, float]]:
+    """Run a command under the meter."""
+    host.write("/srv/bench/command", command)
+    told = json.loads(host.output("python3 /srv/bench/meter.py sh /srv/bench/command", SECONDS))
+    if told["status"]:
+        output = host.output("tail -n 5 /srv/bench/output")
+        raise BrokenError(f"{what}: {output}")
+    taken = Taken(
+        seconds=round(told["end"] - told["begin"], 2),
+        returned=round(told["returned"] - told["begin"], 2),
+        cpu=round(told["cpu"], 2),
+        own=round(told["own"], 2),
+        resident=told["resident"],
+        memory=told["taken"],
+    )
+    return taken, told
+
+
+def ticks(host: Host, since: float) -> dict[str, list[float]]:
+    """Return each program's signs of life, from the last one before `since` on."""
+    found: dict[str, list[float]] = {}
+    text = host.output("cd /srv/ticks && for f in *; do echo =$f; tail -n 3000 $f; done")
+    for line in text.splitlines():
+        if line.startswith("="):
+            times = found.setdefault(line[1:], [])
+        else:
+            times.append(float(line))
+    for name, times in found.items():
+        before = [t for t in times if t <= since]
+        found[name] = [*before[-1:], *(t for t in times if t > since)]
+    return found
+
+
+def round_trip(host: Host, case: Case, way: Way) -> Measurement:
+    """Take all programs down in one way and bring them back."""
+    if way.configuration:
+        host.write("/etc/drainer/config.yaml", way.configuration)
+    host.run(f"rm -rf /srv/images; {way.before or 'true'}", SECONDS)
+    down, told = measured(host, way.down, f"{case.name}: {way.name}, down")
+    kib = int(host.output(f"du -skc {way.images or '/nowhere'} 2>/dev/null | tail -n 1").split()[0])
+    up, frozen, away = None, None, {}
+    if way.up:
+        seen = ticks(host, told["begin"])
+        if len(case.programs) == 1:
+            (times,) = seen.values()
+            frozen = round(told["end"] - times[-1], 2)
+        up, again = measured(host, way.up, f"{case.name}: {way.name}, up")
+        alive = " && ".join(
+            f"[ $(tail -n 1 /srv/ticks/{p.name} | cut -d. -f1) -gt {again['end']:.0f} ]"
+            for p in case.programs
+        )
+        host.wait_until(alive, 300)
+        away = {
+            name: max(b - a for a, b in pairwise(times))
+            for name, times in ticks(host, told["begin"]).items()
+        }
+    host.run(way.after, SECONDS)
+    lasted = tuple(round(seconds, 2) for _, seconds in sorted(away.items()))
+    return Measurement(case.name, way.name, down, up, kib, frozen, lasted)
+
+
+@contextmanager
+def programs(host: Host, case: Case, engine: str) -> Iterator[None]:
+    """Have the programs of a case run."""
+    host.run("mkdir -p /srv/ticks /srv/pids && rm -f /srv/ticks/* /srv/pids/*")
+    try:
+        for program in case.programs:
+            _start(host, program, engine)
+        if case.probes:
+            probes = " ".join(case.probes)
+            host.run(f"setsid python3 /srv/bench/prober.py {probes} </dev/null >/dev/null 2>&1 &")
+        for program in case.programs:
+            host.wait_until(f"[ $(wc -l </srv/ticks/{program.name}) -gt 3 ]", 300)
+        yield
+    finally:
+        host.run("pkill -f [p]rober.py || true")
+        host.run(END[engine], SECONDS)
+
+
+def _start(host: Host, program: Program, engine: str) -> None:
+    host.run(START[engine].format(program) + (" >/dev/null" if engine != "process" else ""), 300)
+    if program.before:
+        host.run(program.before, SECONDS)
+
+
+def measure(host: Host, case: Case, rounds: int) -> Iterator[Measurement]:
+    """Measure a case in all its ways: those of one engine in turn."""
+    for engine in dict.fromkeys(way.engine for way in case.ways):
+        ways = [way for way in case.ways if way.engine == engine]
+        with programs(host, case, engine):
+            for _ in range(rounds):
+                for way in ways:
+                    yield round_trip(host, case, way)
+
+
+def prepare(host: Host) -> None:
+    """Bring the programs, and the images for Podman."""
+    host.copy_to(INSIDE, "/srv/bench")
+    with step("images for Podman"):
+        host.run("docker save lab/busybox lab/python | podman load -q", SECONDS)
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
+    parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
+    parser.add_argument("--rounds", type=int, help="in place of those of each case")
+    parser.add_argument("--to", type=Path, default=Path("measurements.jsonl"))
+    arguments = parser.parse_args()
+    image = with_drainer(build.image("bench"), CHECKOUT)
+    options = Options(hardware=HARDWARE, experimental=True)
+    with start(image, options) as host, arguments.to.open("a") as file:
+        prepare(host)
+        versions = [host.output(command) for command in VERSIONS]
+        file.write(json.dumps({"versions": versions}) + "\n")
+        for case in CASES:
+            if arguments.case and case.name not in arguments.case:
+                continue
+            with step(case.name):
+                for measurement in measure(host, case, arguments.rounds or case.rounds):
+                    file.write(json.dumps(asdict(measurement)) + "\n")
+                    file.flush()
+                    say(_line(measurement))
+
+
+def _line(m: Measurement) -> str:
+    up = f"{m.up.seconds:.1f}" if m.up else "-"
+    away = f"{statistics.median(m.away):.1f}" if m.away else "-"
+    return f"  {m.way}: down {m.down.seconds:.1f} s, up {up} s, away {away} s, {m.kib >> 10} MiB"
+
+
+if __name__ == "__main__":
+    main()
