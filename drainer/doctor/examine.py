@@ -42,12 +42,12 @@ def look_around(
 ) -> Surroundings:
     """Look at the rest of the host. Never raises; nothing is created."""
     view = Proc(proc)
-    pid, copies = containerd.copies_place(view)
-    inside = Path(view.root, str(pid), "root", copies.lstrip("/"))
+    sight = containerd.sight(view)
+    inside = Path(view.root, str(sight.pid), "root", sight.temporary.lstrip("/"))
     present = next(path for path in (state, *state.parents) if path.exists())
     return Surroundings(
         initial_user_namespace=view.text("self", "uid_map").split() == _WHOLE_RANGE,
-        copies=_space(view, pid, inside, copies),
+        copies=_space(view, sight.pid, inside, sight.temporary),
         state=_space(view, os.getpid(), present, str(present)),
         last_drain=_last_drain(state),
         units=unit_states(units, runner),

@@ -33,6 +33,20 @@ def memory(group: str, root: Path = CGROUPS) -> int:
     return _sum(root / "memory" / inner / "memory.stat", _VERSION_1)
 
 
+def processes(group: str, root: Path = CGROUPS) -> set[int]:
+    """Return the pids in a group and in those below it, without zombies; none if it is not seen."""
+    inner = group.lstrip("/")
+    if not inner:
+        return set()
+    places = (root / inner, root / "freezer" / inner)
+    directory = next((p for p in places if (p / "cgroup.procs").exists()), None)
+    return _processes(directory) if directory else set()
+
+
+def _processes(directory: Path) -> set[int]:
+    return {int(p) for file in directory.glob("**/cgroup.procs") for p in _text(file).split()}
+
+
 def kill_frozen(group: str, root: Path = CGROUPS) -> bool | None:
     """Kill every process of a frozen group, so that none of them runs on; tell whether that was so.
 
@@ -59,10 +73,9 @@ def kill_frozen(group: str, root: Path = CGROUPS) -> bool | None:
         with os.fdopen(os.open(directory / "cgroup.kill", os.O_WRONLY), "w") as switch:
             switch.write("1")
     except OSError:  # a kernel before 5.14, or version 1
-        for file in (directory / "cgroup.procs", *directory.glob("**/cgroup.procs")):
-            for pid in _text(file).split():
-                with suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+        for pid in _processes(directory):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     return True
 
 

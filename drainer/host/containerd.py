@@ -7,6 +7,7 @@ import shutil
 import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from drainer.host.procfs import Proc, parse_environment
@@ -55,28 +56,37 @@ def temporary_directory(variables: Mapping[str, str]) -> str:
     return variables.get("XDG_RUNTIME_DIR") or variables.get("TMPDIR") or "/tmp"  # noqa: S108 - containerd's choice
 
 
-def copies_place(proc: Proc) -> tuple[int, str]:
-    """Return containerd's pid and its temporary directory, as it sees it itself.
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Where a containerd has its places, as it sees them itself."""
 
-    Without a containerd the pid is that of this process.
-    """
-    pid = next(iter(processes(proc)), os.getpid())
-    return pid, temporary_directory(environment(proc, pid))
+    pid: int
+    """Its own, or that of this process where there is none."""
+    command: str
+    """Its command line, by which another process of that pid would be told."""
+    temporary: str
+    """The directory in which it unpacks checkpoints."""
+    root: str
+    """The directory that the content store is in."""
 
 
-def content_place(proc: Proc) -> tuple[int, str]:
-    """Return containerd's pid and its root, in which the content store is, as it sees it itself.
+def sight(proc: Proc) -> Sight:
+    """Find containerd's places.
 
     A root on its command line goes before one in its configuration (containerd
-    cmd/containerd/command/main.go). Without a containerd the pid is that of this process.
+    cmd/containerd/command/main.go).
     """
     pid = next(iter(processes(proc)), None)
     if pid is None:
-        return os.getpid(), DEFAULT_ROOT
-    words = proc.text(pid, "cmdline").split("\0")
+        own = os.getpid()
+        temporary = temporary_directory(environment(proc, own))
+        return Sight(own, proc.text(own, "cmdline"), temporary, DEFAULT_ROOT)
+    command = proc.text(pid, "cmdline")
+    words = command.split("\0")
     configuration = _option(words, "--config", "-c") or DEFAULT_CONFIGURATION
     root = _option(words, "--root") or _configured_root(proc, pid, configuration)
-    return pid, root or DEFAULT_ROOT
+    temporary = temporary_directory(environment(proc, pid))
+    return Sight(pid, command, temporary, root or DEFAULT_ROOT)
 
 
 def _option(words: Sequence[str], *names: str) -> str:

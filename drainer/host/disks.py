@@ -13,20 +13,21 @@ _KEEP_BLOCKS_FOR_ROOT = frozenset({"ext2", "ext3", "ext4"})
 """Elsewhere, as on btrfs, blocks that are free but not available are so for root, too."""
 
 
-def places(proc: Proc, engine: EngineFacts, state: Path) -> Places:
+def places(
+    proc: Proc, engine: EngineFacts, state: Path, sight: containerd.Sight | None = None
+) -> Places:
     """Look at every place that a checkpoint takes room in. Never raises, and makes nothing.
 
-    containerd's places are looked at with containerd's eyes, as its unit may have a private /tmp.
+    containerd's places are looked at with containerd's eyes, as its unit may have a private /tmp;
+    to find it takes long, so that may have been done before.
     """
-    temporary_pid, temporary = containerd.copies_place(proc)
-    content_pid, content = containerd.content_place(proc)
+    sight = sight or containerd.sight(proc)
+    pid = sight.pid
     return Places(
         state=file_system(proc, os.getpid(), state, str(state)),
         docker=file_system(proc, os.getpid(), Path(engine.root_dir), engine.root_dir),
-        temporary=file_system(
-            proc, temporary_pid, _inside(proc, temporary_pid, temporary), temporary
-        ),
-        content=file_system(proc, content_pid, _inside(proc, content_pid, content), content),
+        temporary=file_system(proc, pid, _inside(proc, pid, sight.temporary), sight.temporary),
+        content=file_system(proc, pid, _inside(proc, pid, sight.root), sight.root),
         memory=free_memory(proc.text("meminfo")),
     )
 
@@ -58,9 +59,18 @@ def examined(proc: Proc, pid: int, path: Path) -> tuple[str, str, os.statvfs_res
     """
     device, system = path.stat().st_dev, os.statvfs(path)
     number = f"{os.major(device)}:{os.minor(device)}"
-    mounts = parse_mountinfo(proc.text(pid, "mountinfo"))
-    kind = next((mount.kind for mount in mounts if mount.device == number), "")
-    return number, kind, system
+    return number, kind_of(proc.text(pid, "mountinfo"), number), system
+
+
+def kind_of(mountinfo: str, number: str) -> str:
+    """Find the type of the file system `major:minor` in /proc/PID/mountinfo; empty without it."""
+    for line in mountinfo.split("\n"):
+        # The other words of a line may say so too: only this line is taken apart.
+        if f" {number} " in line:
+            for mount in parse_mountinfo(line):
+                if mount.device == number:
+                    return mount.kind
+    return ""
 
 
 def free_bytes(system: os.statvfs_result, kind: str) -> int | None:

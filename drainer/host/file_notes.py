@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from drainer.evidence import FileNote, is_below, is_place
+from drainer.host import cgroups
 from drainer.host.proc import members
 from drainer.host.procfs import MountPoint, Proc, parse_maps, parse_mountinfo, parse_status
 from drainer.model import Container, Mount
@@ -21,14 +22,16 @@ reached over a network, where a look could hang; vfat and exfat, which make inod
 _DELETED = " (deleted)"
 
 
-def files_in_use(container: Container, limit: int, proc: Proc) -> tuple[FileNote, ...]:
+def files_in_use(
+    container: Container, limit: int, proc: Proc, groups: Path = cgroups.CGROUPS
+) -> tuple[FileNote, ...]:
     """Note the files of a paused container, at most `limit`; first what each process has open.
 
     Left out is what is deleted, or not on a lasting file system, what cannot be found on the host
     with certainty, or not be looked at while the container is down, and what the container only
     appends to or cannot write to: its program expects such a file to change.
     """
-    return tuple(islice(_notes(container, proc), limit))
+    return tuple(islice(_notes(container, proc, groups), limit))
 
 
 def written_places(container: Container, proc: Proc) -> tuple[str, ...]:
@@ -68,11 +71,11 @@ def _note(path: str, found: os.stat_result) -> FileNote:
     return FileNote(path, found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _notes(container: Container, proc: Proc) -> Iterator[FileNote]:
+def _notes(container: Container, proc: Proc, groups: Path) -> Iterator[FileNote]:
     seen: set[tuple[str, str]] = set()
     tables: dict[str, tuple[MountPoint, ...]] = {}
     own = frozenset(point.path for point in _mounts(proc, "self"))
-    for pid in members(proc, container):
+    for pid in members(proc, container, groups):
         view = proc.link(pid, "ns", "mnt")
         if view not in tables:
             tables[view] = _mounts(proc, pid)

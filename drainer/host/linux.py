@@ -35,7 +35,7 @@ _CGROUP2_MARK = Path("/sys/fs/cgroup/cgroup.controllers")
 
 
 class LinuxHost:
-    """Implements `drainer.host.base.Host`. Keeps nothing between calls."""
+    """Implements `drainer.host.base.Host`. Keeps only what it would find anew."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class LinuxHost:
         self._run = runner
         self._criu_configuration = criu_configuration
         self._cgroups = groups
+        self._sight: containerd.Sight | None = None
 
     def facts(self) -> HostFacts:
         """Describe kernel and CRIU."""
@@ -76,7 +77,7 @@ class LinuxHost:
 
     def processes(self, container: Container) -> ProcessFacts:
         """Look at a running container's processes."""
-        return process_facts(container, self._proc)
+        return process_facts(container, self._proc, self._cgroups)
 
     def kill_frozen(self, container: Container) -> bool:
         """Kill a control group."""
@@ -125,7 +126,7 @@ class LinuxHost:
 
     def files_in_use(self, container: Container, limit: int) -> tuple[FileNote, ...]:
         """Look at what a paused container's processes have open and mapped."""
-        return file_notes.files_in_use(container, limit, self._proc)
+        return file_notes.files_in_use(container, limit, self._proc, self._cgroups)
 
     def look(self, path: str) -> FileNote:
         """Look at one file."""
@@ -172,7 +173,12 @@ class LinuxHost:
 
     def places(self, engine: EngineFacts, state: str) -> Places:
         """Ask the file systems."""
-        return disks.places(self._proc, engine, Path(state))
+        seen = self._sight
+        if seen is None or self._proc.text(seen.pid, "cmdline") != seen.command:
+            seen = containerd.sight(self._proc)
+            # Where there is none there may be one the next time.
+            self._sight = None if seen.pid == os.getpid() else seen
+        return disks.places(self._proc, engine, Path(state), seen)
 
     def notify(self, status: str, extend: float | None = None) -> None:
         """Tell systemd."""

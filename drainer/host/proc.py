@@ -35,7 +35,7 @@ def process_facts(
 ) -> ProcessFacts:
     """Look at the processes of a running container. All facts are empty when it is not there."""
     proc = proc or Proc()
-    pids = members(proc, container)
+    pids = members(proc, container, groups)
     if not pids:
         return ProcessFacts()
     statuses = [parse_status(proc.text(pid, "status")) for pid in pids]
@@ -91,7 +91,7 @@ def _expected_bytes(container: Container, proc: Proc, pids: Iterable[int], group
     return max(mapped, cgroups.memory(own, groups))
 
 
-def members(proc: Proc, container: Container) -> tuple[int, ...]:
+def members(proc: Proc, container: Container, groups: Path = cgroups.CGROUPS) -> tuple[int, ...]:
     """Return the host pids of a container's processes, the first process first.
 
     That is the tree below the first process, which is what CRIU dumps; it holds processes in
@@ -99,11 +99,11 @@ def members(proc: Proc, container: Container) -> tuple[int, ...]:
     only make the facts flicker. In a pid namespace that is not the container's own, orphans
     leave the tree, so there its control group counts too.
     """
-    processes = proc.processes()
+    group = control_group(proc.text(container.pid, "cgroup"), container.id)
+    processes = _near(proc, cgroups.processes(group, groups), container.pid)
     if container.pid not in processes:
         return ()
     found = descendants(processes, container.pid)
-    group = control_group(proc.text(container.pid, "cgroup"), container.id)
     if container.pid_mode and group:
         found |= {
             pid
@@ -111,6 +111,23 @@ def members(proc: Proc, container: Container) -> tuple[int, ...]:
             if control_group(proc.text(pid, "cgroup"), container.id) == group
         }
     return (container.pid, *sorted(found - {container.pid}))
+
+
+def _near(proc: Proc, group: set[int], first: int) -> Mapping[int, Stat]:
+    """Return the processes of a control group and their children, wherever those are.
+
+    All processes of the host if the group does not hold the `first`: they take long to read.
+    """
+    if first not in group:
+        return proc.processes()
+    found: dict[int, Stat] = {}
+    waiting = [*group]
+    while waiting:
+        pid = waiting.pop()
+        if pid not in found and (stat := proc.stat(pid)):
+            found[pid] = stat
+            waiting += proc.children(pid)
+    return found
 
 
 def descendants(processes: Mapping[int, Stat], first: int) -> set[int]:

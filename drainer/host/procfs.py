@@ -145,11 +145,25 @@ class Proc:
         except OSError:
             return ()
 
+    def children(self, pid: int) -> tuple[int, ...]:
+        """List a process's children, zombies too (proc_pid_tid_children(5)).
+
+        While they run, some may be missing.
+        """
+        threads = self.names(pid, "task")
+        texts = (self.text(pid, "task", thread, "children") for thread in threads)
+        return tuple(int(child) for text in texts for child in text.split())
+
+    def stat(self, pid: int) -> Stat | None:
+        """Read what a process is; None if it is not there."""
+        text = self.text(pid, "stat")
+        return parse_stat(text) if text else None
+
     def processes(self) -> Mapping[int, Stat]:
         """List all processes by pid."""
         return dict(self._stats())
 
     def _stats(self) -> Iterator[tuple[int, Stat]]:
         for name in self.names():
-            if name.isdigit() and (text := self.text(name, "stat")):
-                yield int(name), parse_stat(text)
+            if name.isdigit() and (found := self.stat(int(name))):
+                yield int(name), found

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from drainer.host import cgroups
-from drainer.host.cgroups import kill_frozen, memory
+from drainer.host.cgroups import kill_frozen, memory, processes
 
 GROUP = "/system.slice/docker-abc.scope"
 
@@ -40,6 +40,21 @@ def test_what_cannot_be_read_is_nothing(root: Path, group: str) -> None:
 def test_odd_lines_are_passed_over(root: Path) -> None:
     (root / GROUP[1:] / "memory.stat").write_bytes(b"anon\nanon x\nshmem -1\n\xff\nshmem 8\n")
     assert memory(GROUP, root) == 8
+
+
+@pytest.mark.parametrize("place", ["", "freezer"])
+def test_processes_are_those_of_the_groups_below_too(tmp_path: Path, place: str) -> None:
+    group = tmp_path / place / GROUP[1:]
+    (group / "a/b").mkdir(parents=True)
+    for directory, pids in (("", "1\n"), ("a", ""), ("a/b", "22\n333\n")):
+        (group / directory / "cgroup.procs").write_text(pids)
+    assert processes(GROUP, tmp_path) == {1, 22, 333}
+
+
+@pytest.mark.parametrize("group", ["", "/", "/gone", "/a\0b"])
+def test_a_group_that_is_not_seen_has_no_processes(root: Path, group: str) -> None:
+    (root / "cgroup.procs").write_text("1\n")
+    assert processes(group, root) == set()
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from drainer.host.containerd import (
     DEFAULT_CONFIGURATION,
     DEFAULT_ROOT,
     DEFAULT_SEARCH_PATH,
-    content_place,
     processes,
     remove_copies,
     search_path,
+    sight,
     temporary_directory,
 )
 from drainer.host.procfs import Proc
@@ -124,8 +124,10 @@ def test_the_content_store_is_below_containerds_root(
         file.parent.mkdir(parents=True)
         content = configuration if isinstance(configuration, bytes) else configuration.encode()
         file.write_bytes(content)
-    assert content_place(proc) == (300, expected)
+    found = sight(proc)
+    assert (found.pid, found.root) == (300, expected)
 
 
 def test_without_containerd_its_root_is_the_default(tmp_path: Path) -> None:
-    assert content_place(Proc(tmp_path)) == (os.getpid(), DEFAULT_ROOT)
+    found = sight(Proc(tmp_path))
+    assert (found.pid, found.root) == (os.getpid(), DEFAULT_ROOT)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from drainer.host.disks import file_system, free_memory, places
+from drainer.host.disks import file_system, free_memory, kind_of, places
 from drainer.host.procfs import Proc
 from drainer.model import EngineFacts
 from drainer.storage import FileSystem
@@ -51,6 +51,11 @@ def test_what_root_may_write_is_free(
     monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result(found))
     system = file_system(Proc(tmp_path), 1, tmp_path, "x")
     assert (system.free, system.in_memory) == (free, kind == "tmpfs")
+
+
+def test_the_type_is_that_of_the_mount_with_the_number() -> None:
+    lines = "1 0 8:1 / / rw - ext4 8:2 rw\n2 0 8:2 / /x rw - xfs /dev/y rw,z= 8:3 \n"
+    assert [kind_of(lines, n) for n in ("8:1", "8:2", "8:3", "")] == ["ext4", "xfs", "", ""]
 
 
 def test_what_cannot_be_asked_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from drainer.host import containerd
 from drainer.host.base import Host
+from drainer.host.containerd import Sight
 from drainer.host.linux import LinuxHost
+from drainer.host.procfs import Proc
 from drainer.host.run import MISSING, Result
-from drainer.model import Container
+from drainer.model import Container, EngineFacts
 
 
 def nothing_runs(arguments: Sequence[str], timeout: float) -> Result:  # noqa: ARG001 - a runner
@@ -119,3 +122,22 @@ def test_images_and_files_are_looked_at(host: LinuxHost, tmp_path: Path) -> None
     nobody = Container("c" * 64, "c")
     assert protocol.files_in_use(nobody, 1) == ()
     assert protocol.written_places(nobody) == ()
+
+
+def test_containerd_is_looked_for_again_only_when_it_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "300").mkdir()
+    command = tmp_path / "300/cmdline"
+    looks: list[str] = []
+
+    def look(_proc: Proc) -> Sight:
+        looks.append(command.read_text())
+        return Sight(300, command.read_text(), "/tmp", "/root")
+
+    monkeypatch.setattr(containerd, "sight", look)
+    host = LinuxHost(tmp_path, nothing_runs)
+    for text in ("containerd", "containerd", "other", "other"):
+        command.write_text(text)
+        host.places(EngineFacts("1", "1"), str(tmp_path))
+    assert looks == ["containerd", "other"]

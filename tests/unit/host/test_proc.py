@@ -68,6 +68,27 @@ def test_the_tree_below_the_first_process_is_the_container(tree: Tree) -> None:
     assert members(Proc(tree.root), container(10)) == (10, 11, 12)
 
 
+def test_only_what_is_near_is_read_where_the_control_group_is_seen(tree: Tree) -> None:
+    """The group has a process of `docker exec`, and lacks one that has left it."""
+    group = f"system.slice/docker-{ID}.scope"
+    for pid, parent, children in ((10, 5, "11"), (11, 10, "13 "), (12, 10, ""), (20, 5, "")):
+        tree.process(pid, parent)
+        (tree.root / f"{pid}/task/{pid}").mkdir(parents=True)
+        (tree.root / f"{pid}/task/{pid}/children").write_text(children)
+    tree.process(13, 11, group="/elsewhere")
+    # It would be found by a look at all processes.
+    tree.process(14, 10, group="/elsewhere")
+    inner = tree.root / "groups" / group / "init.scope"
+    inner.mkdir(parents=True)
+    (inner.parent / "cgroup.procs").write_text("10\n20\n")
+    (inner / "cgroup.procs").write_text("12\n99\n")
+    found = members(Proc(tree.root), container(10), tree.root / "groups")
+    assert found == (10, 11, 12, 13)
+    (inner.parent / "cgroup.procs").write_text("20\n")
+    found = members(Proc(tree.root), container(10), tree.root / "groups")
+    assert found == (10, 11, 12, 13, 14)
+
+
 def test_in_a_shared_pid_namespace_orphans_are_found_by_their_group(tree: Tree) -> None:
     tree.process(30, 5)
     tree.process(8, 1, group=f"/system.slice/docker-{ID}.scope/inner")
