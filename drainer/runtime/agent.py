@@ -30,7 +30,9 @@ from contextlib import suppress
 from pathlib import Path
 
 POLL = 0.005
-"""Seconds between two looks at a file that another process writes."""
+"""Seconds between the first two looks at a file that another process writes."""
+PATIENT_POLL = 0.1
+"""Seconds between two looks after a long time."""
 
 STOP_PATIENCE = 30.0
 """Seconds that a restore has that was told to give up."""
@@ -97,6 +99,14 @@ def got(path: Path) -> str:
         return ""
 
 
+def pause(begin: float) -> None:
+    """Wait before the next look of those that began then: by a tenth of the time so far.
+
+    A look costs time that a restore needs.
+    """
+    time.sleep(min(max(POLL, (time.monotonic() - begin) / 10), PATIENT_POLL))
+
+
 def create(directory: Path, call: Call) -> int:
     """Begin the restore; return when the container has its namespaces, as `runc create` does."""
     try:
@@ -117,15 +127,15 @@ def create(directory: Path, call: Call) -> int:
         raise
     if not os.fork():
         _restore(directory, command, Path(order["work"]), call.umask)
-    end = time.monotonic() + order["seconds"]
-    while time.monotonic() < end:
+    begin = time.monotonic()
+    while time.monotonic() < begin + order["seconds"]:
         pid, status = got(directory / "pid"), got(directory / "status")
         if pid:
             put(Path(call.value("--pid-file")), pid)
             return 0
         if status:
             return int(status) or 1
-        time.sleep(POLL)
+        pause(begin)
     give_up(directory)
     return 1
 
@@ -188,12 +198,12 @@ def start(directory: Path, call: Call) -> int:
     if order.get("quiet"):
         _silence(directory, Path(order["quiet"]), order["drainer"])
     _tell(directory, "go")
-    end = time.monotonic() + order["seconds"]
-    while time.monotonic() < end:
+    begin = time.monotonic()
+    while time.monotonic() < begin + order["seconds"]:
         status = got(directory / "status")
         if status:
             return abs(int(status))
-        time.sleep(POLL)
+        pause(begin)
     give_up(directory)
     return 1
 
