@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 FOLDERS = "-v /srv/bench:/srv/bench:ro -v /srv/ticks:/srv/ticks"
-SMALL = "while :; do echo $EPOCHREALTIME >>/srv/ticks/{}; sleep 0.2; done"
+SMALL = "while :; do echo $EPOCHREALTIME >>/srv/ticks/{}; sleep 1; done"
 ROUTE = "route: {}\ndrain:\n  pre_dump_mib: {}\n"
 
 
