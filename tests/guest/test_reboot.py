@@ -43,6 +43,14 @@ LOCKED = (
 )
 # One connection for all, until it breaks.
 CLIENT = "while :; do while sleep 0.5; do echo incr hits; done | redis-cli -h redis; sleep 1; done"
+# The connections of both are kept; the second one has a transaction open on its own.
+COUNT = "while sleep 0.5; do echo incr hits; done | redis-cli -h counted"
+PSQL_OF_ALL = "/usr/lib/postgresql/*/bin/psql -h postgres -U postgres -Atq"
+TELL = (
+    f"until {PSQL_OF_ALL} -c begin; do sleep 1; done; (echo begin;"
+    ' echo "create table opened as select 7 as answer;"; until [ -e /tmp/go ]; do sleep 1; done;'
+    f' echo "table opened; commit;") | {PSQL_OF_ALL}; echo ended'
+)
 # It holds 150 MiB, and changes little of it.
 LARGE = (
     "import itertools, os, time; data = bytearray(os.urandom(1 << 20) * 150);"
@@ -50,7 +58,11 @@ LARGE = (
     " for n in itertools.count(1)]"
 )
 TALK = "--network backend --restart always --label drainer.tcp=keep --label drainer.group=talk"
-BY_RUNTIME = ("redis", "client", "withinit", "linked", "locked", "caller", "called")
+KEPT = "--network backend --label drainer.tcp=keep --label drainer.group"
+BY_RUNTIME = (
+    *("redis", "client", "withinit", "linked", "locked", "caller", "called"),
+    *("counted", "counter-client", "postgres", "teller"),
+)
 """Those that Docker itself cannot restore, even where it can restore others."""
 
 CARRIED = (
@@ -58,7 +70,7 @@ CARRIED = (
     nginx("web", WEB, "--restart unless-stopped"),
     service("counter", PORT, "--restart on-failure"),
     numbers("numbers"),
-    Workload("postgres", "lab/postgres", "", "--restart always"),
+    Workload("postgres", "lab/postgres", "", f"--restart always {KEPT}=money"),
     numbers("provider", "--restart always"),
     numbers("user", "--network container:provider --restart always"),
     numbers("frozen", "--restart always"),
@@ -77,6 +89,9 @@ CARRIED = (
     Workload("large", "lab/python", f"python3 -c '{LARGE}'", "--restart always"),
     talker("called", TALK),
     talker("caller", TALK, "called"),
+    redis("counted", f"{KEPT}=count"),
+    Workload("counter-client", "lab/redis", f"sh -c '{COUNT}'", f"{KEPT}=count"),
+    Workload("teller", "lab/workload", f"sh -c '{TELL}'", f"{KEPT}=money"),
     Workload("limited", "lab/busybox", f"sh -c '{NUMBERS}'", f"{_LIMITS} --tmpfs /scratch"),
 )
 SKIPPED = (
@@ -101,6 +116,8 @@ class Story:
     token: str = ""
     count: int = 0
     hits: int = 0
+    connection: str = ""
+    """What redis calls the one of its client's that is kept."""
     plan: dict[str, dict[str, Any]] = field(default_factory=dict)
     status: dict[str, dict[str, Any]] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
@@ -121,6 +138,9 @@ def story(module_host: Host, suite: str) -> Story:
     host.wait_until(f"test $({REDIS} get hits) -gt 1", 60)
     for name in TALKERS:
         host.wait_until(f"test $(docker logs {name} | grep -c heard) -gt 20", 120)
+    host.wait_until("test $(docker logs counter-client | wc -l) -gt 5", 120)
+    story.connection = _connection(host)
+    host.wait_until(f"{PSQL} -c '{OPEN}' | grep -qx 1", 120)
     host.run("docker pause frozen", 60)
     story.policies = policies(host)
     story.plan = {e["name"]: e for e in _json(host, "drainer plan --json")["entries"]}
@@ -130,6 +150,13 @@ def story(module_host: Host, suite: str) -> Story:
     status = _json(host, "drainer status --json")
     story.status = {e["name"]: e for e in status["manifest"]["entries"]}
     return story
+
+
+def _connection(host: Host) -> str:
+    """Return the id of the one connection from another container."""
+    clients = host.output("docker exec counted redis-cli client list", 60).splitlines()
+    (line,) = (line for line in clients if " addr=10.77.0." in line)
+    return line.split()[0]
 
 
 def _addresses(host: Host) -> dict[str, str]:
@@ -149,6 +176,7 @@ REDIS = "docker exec -i redis redis-cli"
 # What Debian has on the path is a script in Perl.
 _CLIENT = """sh -c 'exec /usr/lib/postgresql/*/bin/psql "$@"' psql"""
 PSQL = f"docker exec postgres {_CLIENT} -h 127.0.0.1 -U postgres -Atq"
+OPEN = "select count(*) from pg_stat_activity where state = $$idle in transaction$$"
 
 
 def _json(host: Host, command: str) -> dict[str, Any]:
@@ -206,6 +234,23 @@ def test_a_connection_within_a_group_outlasts_the_reboot(story: Story) -> None:
         log = story.host.output(f"docker logs {name} 2>&1").splitlines()
         assert log == [f"heard {n}" for n in range(1, len(log) + 1)]
     assert story.host.output("ls -A /run/drainer 2>/dev/null || true") == ""
+
+
+def test_a_client_of_redis_goes_on_over_its_one_connection(story: Story) -> None:
+    before = len(story.host.output("docker logs counter-client").splitlines())
+    story.host.wait_until(f"test $(docker logs counter-client | wc -l) -gt {before + 2}", 60)
+    assert _connection(story.host) == story.connection != ""
+    log = number_log(story.host, "counter-client")
+    assert log == list(range(1, len(log) + 1))
+
+
+def test_a_transaction_that_was_open_can_be_committed(story: Story) -> None:
+    host = story.host
+    assert host.output(f"{PSQL} -c '{OPEN}'") == "1"
+    host.run("docker exec teller touch /tmp/go", 60)
+    host.wait_until("docker logs teller | grep ended", 60)
+    assert host.output("docker logs teller 2>/dev/null") == "7\nended"
+    assert host.output(f"{PSQL} -c 'table opened'") == "7"
 
 
 def test_most_of_a_large_one_was_saved_before_it_was_frozen(story: Story) -> None:
