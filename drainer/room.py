@@ -85,12 +85,6 @@ def demand(route: Route, memory: int, processes: int, places: Places) -> Demand:
     return Demand(_taken(((places.docker, files),), wanted), _taken(copies, wanted))
 
 
-def for_dump(route: Route, memory: int, processes: int, places: Places) -> Amounts:
-    """Return all that one dump takes while it is made."""
-    wanted = demand(route, memory, processes, places)
-    return together(wanted.lasting, wanted.passing)
-
-
 def for_restore(route: Route, checkpoint: int, places: Places) -> Amounts:
     """Return what one restore takes in passing; `checkpoint` is the size of what is there."""
     return demand(route, checkpoint, 1, places).passing

@@ -10,7 +10,7 @@ from drainer import admission as module
 from drainer.admission import Admission, Wanted
 from drainer.deadline import Deadline
 from drainer.model import Route
-from drainer.room import BYTES_KEPT, checkpoint_bytes, for_dump
+from drainer.room import BYTES_KEPT, Amounts, checkpoint_bytes, demand, together
 from drainer.storage import FileSystem, Places
 
 ONE = checkpoint_bytes(0)
@@ -22,7 +22,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def planned(name: str, route: Route = Route.RUNTIME) -> tuple[str, Wanted]:
-    return name, partial(for_dump, route, 0, 1)
+    return name, partial(whole, route)
+
+
+def whole(route: Route, places: Places) -> Amounts:
+    wanted = demand(route, 0, 1, places)
+    return together(wanted.lasting, wanted.passing)
 
 
 class Disk:
