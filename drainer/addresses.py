@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
-from drainer.model import Address, Container, Endpoint, Pool
+from drainer.model import Container
+from drainer.networks import Address, Endpoint, Pool
 
 OWN_NETWORKS = ("bridge", "host", "none")
 """Docker's own, which it finds by name. The bridge has another id after every start of Docker."""

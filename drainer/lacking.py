@@ -15,7 +15,8 @@ from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError
 from drainer.host.base import Host
 from drainer.manifest import Entry, Manifest, State
-from drainer.model import Bond, Container, Membership, Port
+from drainer.model import Bond, Container
+from drainer.networks import Membership, Port
 from drainer.order import all_bonds
 from drainer.recover import Step, next_step
 

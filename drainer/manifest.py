@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from drainer.model import Address, EngineFacts, HostFacts, Port, RestartPolicy, Route
+from drainer.model import EngineFacts, HostFacts, RestartPolicy, Route
+from drainer.networks import Address, Port
 
 MANIFEST_VERSION = 1
 

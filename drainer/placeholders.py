@@ -22,7 +22,7 @@ from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError
 from drainer.labels import PLACEHOLDER_PREFIX
 from drainer.manifest import Entry
-from drainer.model import Address, Endpoint, Pool
+from drainer.networks import Address, Endpoint, Pool
 from drainer.turns import Turns
 
 START_TIMEOUT = 120.0

@@ -2,7 +2,8 @@
 
 from drainer.errors import DrainerError
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Address, Container
+from drainer.model import Container
+from drainer.networks import Address
 
 
 def why_cold(entry: Entry) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from drainer.model import Container, Endpoint, EngineFacts, Pool, RestartPolicy
+from drainer.model import Container, EngineFacts, RestartPolicy
+from drainer.networks import Endpoint, Pool
 
 
 class Engine(Protocol):

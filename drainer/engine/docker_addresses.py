@@ -7,7 +7,7 @@ from urllib.parse import quote
 from drainer.engine import answer, inspect
 from drainer.engine.docker_requests import Requests
 from drainer.labels import LABEL_PLACEHOLDER, PLACEHOLDER_PREFIX
-from drainer.model import Endpoint, Pool
+from drainer.networks import Endpoint, Pool
 
 
 class AddressCalls(Requests):

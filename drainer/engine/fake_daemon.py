@@ -14,7 +14,8 @@ from drainer.engine.fake_gone import Gone
 from drainer.engine.fake_network import FakeNetworks, given_back
 from drainer.errors import ContainerGoneError, EngineError
 from drainer.labels import LABEL_PLACEHOLDER
-from drainer.model import Address, Container, EngineFacts
+from drainer.model import Container, EngineFacts
+from drainer.networks import Address
 
 _CHECKPOINT_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from drainer.errors import EngineError
-from drainer.model import Container, Port
+from drainer.model import Container
+from drainer.networks import Port
 
 
 @dataclass(slots=True)

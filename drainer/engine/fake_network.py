@@ -11,7 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from drainer.addresses import OWN_NETWORKS
 from drainer.errors import EngineError
-from drainer.model import Address, Membership, Pool
+from drainer.networks import Address, Membership, Pool
 
 _PREFIX = {4: 24, 6: 64}
 _FIRST = 2

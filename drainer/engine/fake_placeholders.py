@@ -7,7 +7,8 @@ from drainer.engine.fake_gone import Gone
 from drainer.engine.fake_requests import FakeRequests
 from drainer.errors import ContainerGoneError, EngineError
 from drainer.labels import LABEL_PLACEHOLDER, PLACEHOLDER_PREFIX
-from drainer.model import Address, Container, Endpoint, Membership, Pool
+from drainer.model import Container
+from drainer.networks import Address, Endpoint, Membership, Pool
 
 
 class FakePlaceholders(FakeRequests):

@@ -10,17 +10,8 @@ from pathlib import PurePosixPath
 from typing import cast
 
 from drainer.errors import EngineError
-from drainer.model import (
-    Address,
-    Container,
-    Endpoint,
-    EngineFacts,
-    Membership,
-    Mount,
-    Pool,
-    Port,
-    RestartPolicy,
-)
+from drainer.model import Container, EngineFacts, Mount, RestartPolicy
+from drainer.networks import Address, Endpoint, Membership, Pool, Port
 
 _RUNC_TYPE = "io.containerd.runc.v2"
 

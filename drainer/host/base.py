@@ -5,7 +5,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from drainer.evidence import FileNote
-from drainer.model import Container, EngineFacts, HostFacts, Port, ProcessFacts
+from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+from drainer.networks import Port
 from drainer.storage import Places
 
 

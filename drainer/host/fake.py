@@ -10,7 +10,8 @@ from types import MappingProxyType
 from drainer.engine.fake import FakeEngine
 from drainer.errors import CheckpointInvalidError, ContainerGoneError
 from drainer.evidence import FileNote, places
-from drainer.model import Container, EngineFacts, HostFacts, Port, ProcessFacts
+from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+from drainer.networks import Port
 from drainer.storage import FileSystem, Places
 
 FACTS = HostFacts(

@@ -26,7 +26,8 @@ from drainer.host import ports as port_table
 from drainer.host.proc import control_group, process_facts
 from drainer.host.procfs import Proc, parse_stat
 from drainer.host.run import Runner, run
-from drainer.model import Container, EngineFacts, HostFacts, Port, ProcessFacts
+from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
+from drainer.networks import Port
 from drainer.runtime import stand_in
 from drainer.storage import Places
 from drainer.text import printable

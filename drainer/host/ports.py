@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from drainer.host.proc_files import socket_inode
 from drainer.host.procfs import Proc
-from drainer.model import Port
+from drainer.networks import Port
 from drainer.text import printable
 
 _WAITS = {"tcp": "0A", "tcp6": "0A", "udp": "07", "udp6": "07"}

@@ -22,7 +22,8 @@ from drainer.host.base import Host
 from drainer.host.fake import FakeHost
 from drainer.host.linux import LinuxHost
 from drainer.host.procfs import Proc
-from drainer.model import Address, Container, Port, RestartPolicy
+from drainer.model import Container, RestartPolicy
+from drainer.networks import Address, Port
 from drainer.runtime import bundle, stand_in
 from drainer.runtime.base import Runtime
 from drainer.runtime.fake import FakeRuntime

@@ -11,7 +11,8 @@ from drainer.addresses import (
     number,
     wanted,
 )
-from drainer.model import Address, Container, Endpoint, Pool, RestartPolicy
+from drainer.model import Container, RestartPolicy
+from drainer.networks import Address, Endpoint, Pool
 
 
 def four(*last: int) -> list[str]:

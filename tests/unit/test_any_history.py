@@ -33,7 +33,8 @@ from drainer.errors import (
     StorageError,
 )
 from drainer.manifest import Manifest, State
-from drainer.model import ROUTES, Address, Container, RestartPolicy, Route
+from drainer.model import ROUTES, Container, RestartPolicy, Route
+from drainer.networks import Address
 from tests.unit.world import Clock, Killed, World
 
 HISTORIES = int(os.environ.get("DRAINER_HISTORIES", "0"))

@@ -11,7 +11,7 @@ from drainer.cli.wiring import GRACE, Settings, extension
 from drainer.deadline import Deadline
 from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineError, EngineUnavailableError, ExitCode, StorageError
-from drainer.model import Address
+from drainer.networks import Address
 from drainer.room import BYTES_KEPT, checkpoint_bytes
 from drainer.storage import FileSystem
 from drainer.store.lock import lock

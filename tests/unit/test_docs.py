@@ -25,13 +25,8 @@ from drainer.errors import ExitCode
 from drainer.install import Action, Outcome
 from drainer.labels import LABELS
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import (
-    Address,
-    Container,
-    EngineFacts,
-    HostFacts,
-    RestartPolicy,
-)
+from drainer.model import Container, EngineFacts, HostFacts, RestartPolicy
+from drainer.networks import Address
 from drainer.priority import HIGHEST, LOWEST
 from drainer.recover import Step, next_step
 from drainer.report.words import COLUMNS

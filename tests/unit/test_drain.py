@@ -14,7 +14,8 @@ from drainer.errors import (
 )
 from drainer.labels import LABEL_ENABLE
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import ROUTES, Address, Mount, RestartPolicy, Route
+from drainer.model import ROUTES, Mount, RestartPolicy, Route
+from drainer.networks import Address
 from drainer.runtime.base import Place
 from tests.unit.world import Clock, Killed, World, container_id
 

@@ -19,7 +19,8 @@ from drainer.errors import (
 )
 from drainer.labels import LABEL_ENABLE, LABEL_GROUP
 from drainer.manifest import Manifest, State
-from drainer.model import ROUTES, Address, Container, EngineFacts, PlanEntry, Route, Verdict
+from drainer.model import ROUTES, Container, EngineFacts, PlanEntry, Route, Verdict
+from drainer.networks import Address
 from drainer.order import teams
 from drainer.storage import FileSystem
 from tests.unit.test_budget_of_a_drain import expect

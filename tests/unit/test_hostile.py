@@ -14,7 +14,8 @@ from drainer.engine.fake import FACTS as ENGINE
 from drainer.errors import EngineError
 from drainer.host.fake import FACTS as HOST
 from drainer.manifest import State
-from drainer.model import Address, Container, Mount, ProcessFacts
+from drainer.model import Container, Mount, ProcessFacts
+from drainer.networks import Address
 from drainer.store.codec import dump
 from tests.unit.command import Drainer
 from tests.unit.doctor.facts import SURROUNDINGS

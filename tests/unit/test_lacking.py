@@ -10,7 +10,8 @@ from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineError, EngineUnavailableError
 from drainer.lacking import Found, Lack, what_is_lacking
 from drainer.manifest import CheckpointState, Entry, State
-from drainer.model import Address, Container, Membership, Mount, Port, RestartPolicy
+from drainer.model import Container, Mount, RestartPolicy
+from drainer.networks import Address, Membership, Port
 from tests.unit.world import World, entry_of
 
 WEB = Port(80, "tcp", "127.0.0.1")

@@ -9,7 +9,7 @@ from drainer.engine.fake import FACTS as ENGINE
 from drainer.errors import ExitCode
 from drainer.host.fake import FACTS as HOST
 from drainer.manifest import Manifest
-from drainer.model import Port
+from drainer.networks import Port
 from tests.unit.command import Drainer
 
 

@@ -11,7 +11,8 @@ from drainer.addresses import MOST_PLACEHOLDERS
 from drainer.engine.fake import FACTS, Call, FakeEngine
 from drainer.errors import EngineError, EngineUnavailableError, StorageError
 from drainer.manifest import Entry, State
-from drainer.model import Address, Container, RestartPolicy
+from drainer.model import Container, RestartPolicy
+from drainer.networks import Address
 from drainer.placeholders import AddressKeeper
 
 

@@ -2,7 +2,6 @@ import random
 from dataclasses import replace
 
 from drainer.model import (
-    Address,
     Bond,
     Container,
     EngineFacts,
@@ -15,6 +14,7 @@ from drainer.model import (
     Route,
     Verdict,
 )
+from drainer.networks import Address
 from drainer.order import all_bonds
 from drainer.plan import make_plan
 from tests.unit.rules.cases import ENGINE, HOST, PROCESSES

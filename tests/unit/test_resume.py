@@ -6,7 +6,7 @@ from drainer.errors import (
     EngineUnavailableError,
 )
 from drainer.manifest import CheckpointState, State
-from drainer.model import Address
+from drainer.networks import Address
 from tests.unit.world import Killed, World, container_id, entry_of
 
 POLICIES = ["no", "always", "unless-stopped", "on-failure"]

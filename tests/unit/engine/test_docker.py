@@ -20,7 +20,8 @@ from drainer.errors import (
     ExitCode,
     NoPermissionError,
 )
-from drainer.model import Endpoint, RestartPolicy
+from drainer.model import RestartPolicy
+from drainer.networks import Endpoint
 
 from .server import Answer, Docker, serving
 

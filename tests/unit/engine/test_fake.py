@@ -11,7 +11,8 @@ from drainer.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
 )
-from drainer.model import Address, Container, Endpoint, RestartPolicy
+from drainer.model import Container, RestartPolicy
+from drainer.networks import Address, Endpoint
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from drainer.engine.inspect import (
     volume_names,
 )
 from drainer.errors import EngineError
-from drainer.model import Address, Endpoint, EngineFacts, Membership, Mount, Port, RestartPolicy
+from drainer.model import EngineFacts, Mount, RestartPolicy
+from drainer.networks import Address, Endpoint, Membership, Port
 
 ID = "4f66ad9a0b2e6c6ee1d3a9a0cbf0f3f9e1e2a8a2f5a7a4f1b6f1a3f7c1d2e3f4"
 OTHER = "b" * 64

@@ -10,7 +10,7 @@ import pytest
 
 from drainer.host.ports import Waiting, bind, obstacles, parse_row
 from drainer.host.procfs import PROC, Proc
-from drainer.model import Port
+from drainer.networks import Port
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid inode\n"
 ROW = (

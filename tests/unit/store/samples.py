@@ -5,7 +5,8 @@ import random
 from dataclasses import replace
 
 from drainer.manifest import CheckpointState, Entry, Manifest, State
-from drainer.model import Address, EngineFacts, HostFacts, RestartPolicy
+from drainer.model import EngineFacts, HostFacts, RestartPolicy
+from drainer.networks import Address
 
 A, B = "a" * 64, "b" * 64
 
