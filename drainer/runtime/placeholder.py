@@ -1,7 +1,7 @@
 """A container that only holds its addresses: runc's part in its life.
 
 Nothing of its image is run. Docker is shown one sleeping process in a network namespace of its own,
-and gives it addresses. Standard library only: it is run as a plain file by the host's Python.
+and gives it addresses. Standard library only: it is used by the stand-in for runc.
 """
 
 import ctypes
@@ -11,6 +11,8 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from drainer.runtime.agent import put
 
 PROCESS = "process"
 """File in the placeholder's directory: pid and start time of its process, as /proc counts it."""
@@ -45,39 +47,45 @@ def create(directory: Path, pid_file: Path) -> int:
         os.waitpid(child, 0)
         sys.stderr.write(f"placeholder: {problem}\n")
         return 1
-    _write(directory / PROCESS, f"{child} {_started(child)}")
-    _write(pid_file, str(child))
+    put(directory / PROCESS, f"{child} {started(child)}")
+    put(pid_file, str(child))
     return 0
 
 
 def process(directory: Path) -> int:
     """Return the pid of the placeholder's process; 0 when it is not there (any more)."""
-    pid, started = _recorded(directory)
-    return pid if pid and _started(pid) == started else 0
+    pid, begun = _recorded(directory)
+    return pid if pid and started(pid) == begun else 0
 
 
 def stop(directory: Path) -> int:
     """Do as `runc kill` and `runc delete` do: end the process, if it is there; return a status."""
-    pid, started = _recorded(directory)
+    pid, begun = _recorded(directory)
     with suppress(OSError):
         handle = os.pidfd_open(pid)
         try:
             # The number may be another process's by now; the handle cannot become so.
-            if _started(pid) == started:
+            if started(pid) == begun:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-                _wait(pid, started)
+                _wait(pid, begun)
         finally:
             os.close(handle)
     return 0
 
 
+def started(pid: int) -> int:
+    """Return when a process was started, as /proc counts it; -1 when there is none."""
+    fields = _stat(pid)
+    return int(fields[_START_TIME]) if fields else -1
+
+
 def _recorded(directory: Path) -> tuple[int, int]:
     """Return pid and start time as they were written down; a pid of 0 when they were not."""
     try:
-        pid, started = (int(word) for word in (directory / PROCESS).read_text().split())
+        pid, begun = (int(word) for word in (directory / PROCESS).read_text().split())
     except (OSError, ValueError):
         return 0, 0
-    return pid, started
+    return pid, begun
 
 
 def _sleep(problem: int) -> None:
@@ -109,10 +117,10 @@ def _unshare_network() -> None:
         raise OSError(code, f"unshare: {os.strerror(code)}")
 
 
-def _wait(pid: int, started: int) -> None:
+def _wait(pid: int, begun: int) -> None:
     """Return when the process has ended, reaped or not."""
     end = time.monotonic() + _END_SECONDS
-    while _started(pid) == started and _state(pid) not in {"Z", "X"} and time.monotonic() < end:
+    while started(pid) == begun and _state(pid) not in {"Z", "X"} and time.monotonic() < end:
         time.sleep(_POLL_SECONDS)
 
 
@@ -125,18 +133,6 @@ def _stat(pid: int) -> list[str]:
     return text.rpartition(")")[2].split()
 
 
-def _started(pid: int) -> int:
-    fields = _stat(pid)
-    return int(fields[_START_TIME]) if fields else -1
-
-
 def _state(pid: int) -> str:
     fields = _stat(pid)
     return fields[0] if fields else ""
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that is seen whole or not at all."""
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.write_text(text)
-    temporary.rename(path)

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from drainer.runtime import link
+from drainer.runtime.agent import put
+from drainer.runtime.placeholder import started
 
 SECONDS = 180.0
 """How long a container is cut off at most after drainer has died in a resume."""
@@ -19,8 +21,6 @@ POLL = 0.5
 _NAME = "quiet"
 _MOST = 4096
 """Characters of a note."""
-_START_TIME = 19
-"""Index among the fields of /proc/PID/stat that follow the name: field 22 (proc_pid_stat(5))."""
 
 
 def note(orders: Path, container: str) -> Path:
@@ -39,9 +39,7 @@ def begin(file: Path, pid: int) -> tuple[str, ...]:
             return ()
         for directory in (file.parent.parent, file.parent):
             directory.mkdir(mode=0o700, exist_ok=True)
-        new = file.with_name(f"{file.name}.new")
-        new.write_text("\n".join(names))
-        new.replace(file)
+        put(file, "\n".join(names))
         link.silence(names)
         if file.exists():
             return names
@@ -69,10 +67,8 @@ def end(orders: Path) -> None:
 def owner(pid: int | None = None) -> str:
     """Name a process, this one by default, so that it is not taken for a later one; or nothing."""
     pid = os.getpid() if pid is None else pid
-    with suppress(OSError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return f"{pid} {fields[_START_TIME]}"
-    return ""
+    begun = started(pid)
+    return f"{pid} {begun}" if begun >= 0 else ""
 
 
 def watch(file: Path, names: tuple[str, ...], drainer: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drainer.runtime import placeholder
+from drainer.runtime import agent, placeholder
 
 MAY_UNSHARE = not subprocess.run(
     ["unshare", "--net", "true"], check=False, capture_output=True
@@ -41,18 +41,27 @@ def test_it_is_a_sleeping_process_in_a_network_of_its_own(directory: Path) -> No
 
 
 @needs_root
-def test_it_runs_as_a_plain_file_without_the_package(directory: Path) -> None:
+def test_it_needs_the_standard_library_alone(directory: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
-        "import placeholder, link; d = Path(sys.argv[2]);"
+        "import sys; from pathlib import Path; sys.path.append(sys.argv[1]);"
+        "from drainer.runtime import link, placeholder; d = Path(sys.argv[2]);"
         "status = placeholder.create(d, d / 'init.pid'); link.take_down(placeholder.process(d));"
         "sys.exit(status)"
     )
-    runtime = Path(placeholder.__file__).parent
-    command = [sys.executable, "-I", "-S", "-c", code, str(runtime), str(directory)]
+    package = Path(placeholder.__file__).parents[2]
+    command = [sys.executable, "-I", "-S", "-c", code, str(package), str(directory)]
     # Its output must not stay open, or this would wait for its end.
     subprocess.run(command, check=True, capture_output=True, timeout=30)
     assert placeholder.process(directory)
+
+
+@needs_root
+def test_the_stand_in_plays_it(directory: Path) -> None:
+    (directory / "placeholder").touch()
+    command = [sys.executable, "-I", "-S", agent.__file__, str(directory), "/bin/false"]
+    for words in (["create", "--pid-file", str(directory / "init.pid")], ["start"]):
+        subprocess.run([*command, *words], check=True, capture_output=True, timeout=30)
+    assert placeholder.process(directory) == int((directory / "init.pid").read_text())
 
 
 def test_what_cannot_be_done_is_told(

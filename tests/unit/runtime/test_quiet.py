@@ -1,6 +1,8 @@
 """Containers that are cut off until the rest of their group is ready, and who undoes that."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -115,6 +117,16 @@ def test_in_the_end_nothing_is_quiet_and_nothing_is_left(orders: Path, said: Pat
     assert said.read_text() == (DOWN + DOWN) + (UP + UP)
     assert [p.name for p in orders.parent.iterdir()] == ["orders"]
     quiet.end(orders)
+
+
+def test_the_stand_in_has_it_from_the_standard_library_alone() -> None:
+    code = (
+        "import sys; sys.path.append(sys.argv[1]); from drainer.runtime import quiet;"
+        "print({n.partition('.')[0] for n in sys.modules} - {'__main__', *sys.stdlib_module_names})"
+    )
+    command = [sys.executable, "-I", "-S", "-c", code, str(Path(quiet.__file__).parents[2])]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == "{'drainer'}\n"
 
 
 def test_an_owner_is_known_from_a_later_one() -> None:
