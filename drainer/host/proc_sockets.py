@@ -1,15 +1,16 @@
 """TCP and unix sockets: which are connected, and whether their other end is outside."""
 
-import ctypes
-import os
 import re
 import socket
 import struct
+import sys
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+
+from drainer import netlink
 
 _TCP_QUIET = {"0A", "07"}
 """LISTEN and CLOSE (include/net/tcp_states.h)."""
@@ -19,21 +20,14 @@ _WORD_DIGITS = 8
 _UNIX_ROW = re.compile(r"\S+: (?:\S+ ){5}\s*(\d+) (.+)", re.ASCII)
 """Num, RefCount, Protocol, Flags, Type, St, Inode and, if it has one, Path."""
 
-_CLONE_NEWNET = 0x40000000
 _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
-_DUMP_REQUEST = 0x301
-_NLMSG_ERROR = 2
-_NLMSG_DONE = 3
 _ALL_STATES = 0xFFFFFFFF
 _SHOW_NAME_AND_PEER = 0x1 | 0x4
 _ATTRIBUTE_NAME = 0
 _ATTRIBUTE_PEER = 2
-_HEADER = struct.Struct("=IHHII")
 _REQUEST = struct.Struct("=BBHIIIII")
 _SOCKET = struct.Struct("=BBBBIII")
-_ATTRIBUTE = struct.Struct("=HH")
-_RECEIVE_BYTES = 1 << 20
 _TIMEOUT_SECONDS = 10.0
 _CONNECTED_KINDS = {socket.SOCK_STREAM, socket.SOCK_SEQPACKET}
 
@@ -103,65 +97,22 @@ def unix_sockets(namespace: Path) -> tuple[UnixSocket, ...] | None:
 
 def _ask(namespace: Path, found: list[UnixSocket], done: threading.Event) -> None:
     try:
-        _enter(namespace)
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as channel:
-            channel.settimeout(_TIMEOUT_SECONDS)
-            request = _REQUEST.pack(socket.AF_UNIX, 0, 0, _ALL_STATES, 0, _SHOW_NAME_AND_PEER, 0, 0)
-            size = _HEADER.size + len(request)
-            channel.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _DUMP_REQUEST, 1, 0) + request)
-            while not _take(channel.recv(_RECEIVE_BYTES), found):
-                pass
+        netlink.enter(namespace)
+        request = _REQUEST.pack(socket.AF_UNIX, 0, 0, _ALL_STATES, 0, _SHOW_NAME_AND_PEER, 0, 0)
+        answer = netlink.dump(_NETLINK_SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, request, _TIMEOUT_SECONDS)
+        found.extend(map(parse_unix, answer))
     except OSError:
         return
     done.set()
-
-
-def _enter(namespace: Path) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if libc.setns(fd, _CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), "setns")
-    finally:
-        os.close(fd)
-
-
-def _take(data: bytes, found: list[UnixSocket]) -> bool:
-    """Parse one datagram of answers; tell whether it was the last."""
-    while len(data) >= _HEADER.size:
-        size, kind, _, _, _ = _HEADER.unpack_from(data)
-        if kind == _NLMSG_DONE:
-            return True
-        if kind == _NLMSG_ERROR or size < _HEADER.size:
-            raise OSError("sock_diag refused")
-        found.append(parse_unix(data[_HEADER.size : size]))
-        data = data[_aligned(size) :]
-    return False
 
 
 def parse_unix(message: bytes) -> UnixSocket:
     """Parse a `struct unix_diag_msg` and its attributes (include/uapi/linux/unix_diag.h)."""
     _, kind, _, _, inode, _, _ = _SOCKET.unpack_from(message)
     peer, name = 0, ""
-    for attribute, value in _attributes(message[_SOCKET.size :]):
+    for attribute, value in netlink.attributes(message[_SOCKET.size :]):
         if attribute == _ATTRIBUTE_PEER:
-            peer = int.from_bytes(value[:4], "little" if _LITTLE else "big")
+            peer = int.from_bytes(value[:4], sys.byteorder)
         elif attribute == _ATTRIBUTE_NAME:
             name = value.decode("utf-8", "backslashreplace").rstrip("\0").replace("\0", "@")
     return UnixSocket(inode, kind, peer, name)
-
-
-_LITTLE = struct.pack("=H", 1) == struct.pack("<H", 1)
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _ATTRIBUTE.size:
-        size, kind = _ATTRIBUTE.unpack_from(data)
-        if size < _ATTRIBUTE.size:
-            return
-        yield kind, data[_ATTRIBUTE.size : size]
-        data = data[_aligned(size) :]
-
-
-def _aligned(size: int) -> int:
-    return (size + 3) & ~3

@@ -1,6 +1,6 @@
 """The network interfaces of another process's network namespace.
 
-Standard library only: it is run as a plain file by the host's Python, beside the stand-in for runc.
+Standard library only: it is used by the stand-in for runc too.
 Neither function may be called while other threads of this process look at the network.
 """
 
@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from drainer import netlink
+
 # Requests and flags of linux/sockios.h, linux/if.h and linux/if_arp.h.
 _GET_ADDRESSES = 0x8912
 _GET_FLAGS = 0x8913
@@ -22,7 +24,6 @@ _SET_MAC = 0x8924
 _UP = 0x1
 _ETHERNET = 1
 
-_CLONE_NEWNET = 0x40000000
 _REQUEST = struct.Struct("16s24s")
 """struct ifreq on a 64-bit machine: name, and a union of 24 bytes."""
 _LIST = struct.Struct("iP")
@@ -34,17 +35,10 @@ _MAC_BYTES = 6
 # Of linux/netlink.h, linux/rtnetlink.h and linux/if_link.h.
 _NETLINK_ROUTE = 0
 _GET_LINK = 18
-_DUMP_REQUEST = 0x301
-_NLMSG_ERROR = 2
-_NLMSG_DONE = 3
 _LINK_OTHER = 5
 _LINK_INFO = 18
 _INFO_KIND = 1
-_KIND_MASK = 0x3FFF
-_HEADER = struct.Struct("=IHHII")
 _LINK_MESSAGE = struct.Struct("=BxHiII")
-_ATTRIBUTE = struct.Struct("=HH")
-_RECEIVE_BYTES = 1 << 16
 _ANSWER_SECONDS = 5.0
 
 _NOTIFY = (
@@ -118,42 +112,20 @@ def _set_up(there: socket.socket, name: bytes, *, up: bool) -> None:
 
 def _pairs() -> list[tuple[int, int]]:
     """Return the index of each veth of this namespace, and of its other end (rtnetlink(7))."""
-    found: list[tuple[int, int]] = []
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE) as channel:
-        channel.settimeout(_ANSWER_SECONDS)
-        body = _LINK_MESSAGE.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-        size = _HEADER.size + len(body)
-        channel.send(_HEADER.pack(size, _GET_LINK, _DUMP_REQUEST, 1, 0) + body)
-        while _take_pairs(channel.recv(_RECEIVE_BYTES), found):
-            pass
-    return found
+    request = _LINK_MESSAGE.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
+    links = netlink.dump(_NETLINK_ROUTE, _GET_LINK, request, _ANSWER_SECONDS)
+    return [pair for link in links if (pair := _pair(link))]
 
 
-def _take_pairs(data: bytes, found: list[tuple[int, int]]) -> bool:
-    """Parse one datagram of answers; tell whether more are to come."""
-    while len(data) >= _HEADER.size:
-        size, kind, *_ = _HEADER.unpack_from(data)
-        if kind == _NLMSG_DONE:
-            return False
-        if kind == _NLMSG_ERROR or size < _HEADER.size:
-            raise OSError("the kernel does not tell of its interfaces")
-        _, _, index, _, _ = _LINK_MESSAGE.unpack_from(data, _HEADER.size)
-        attributes = dict(_attributes(data[_HEADER.size + _LINK_MESSAGE.size : size]))
-        kinds = dict(_attributes(attributes.get(_LINK_INFO, b"")))
-        other = attributes.get(_LINK_OTHER, b"")
-        if kinds.get(_INFO_KIND, b"").rstrip(b"\0") == b"veth" and other:
-            found.append((index, int.from_bytes(other[:4], sys.byteorder)))
-        data = data[(size + 3) & ~3 :]
-    return True
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= _ATTRIBUTE.size:
-        size, kind = _ATTRIBUTE.unpack_from(data)
-        if size < _ATTRIBUTE.size:
-            return
-        yield kind & _KIND_MASK, data[_ATTRIBUTE.size : size]
-        data = data[(size + 3) & ~3 :]
+def _pair(link: bytes) -> tuple[int, int] | None:
+    """Parse one interface; None for any other than a veth."""
+    _, _, index, _, _ = _LINK_MESSAGE.unpack_from(link)
+    attributes = dict(netlink.attributes(link[_LINK_MESSAGE.size :]))
+    kinds = dict(netlink.attributes(attributes.get(_LINK_INFO, b"")))
+    other = attributes.get(_LINK_OTHER, b"")
+    if kinds.get(_INFO_KIND, b"").rstrip(b"\0") != b"veth" or not other:
+        return None
+    return index, int.from_bytes(other[:4], sys.byteorder)
 
 
 def _parsed(mac: str) -> bytes:
@@ -168,26 +140,14 @@ def _inside(pid: int) -> Iterator[socket.socket]:
     """Be in a process's network namespace, with a socket that belongs to it."""
     here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _enter(there)
-        finally:
-            os.close(there)
+        netlink.enter(Path(f"/proc/{pid}/ns/net"))
         try:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
                 yield asked
         finally:
-            _enter(here)
+            netlink.enter_open(here)
     finally:
         os.close(here)
-
-
-def _enter(namespace: int) -> None:
-    """Change this thread's network namespace. `os.setns` is new in Python 3.12."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(namespace, _CLONE_NEWNET):
-        code = ctypes.get_errno()
-        raise OSError(code, f"setns: {os.strerror(code)}")
 
 
 @contextmanager

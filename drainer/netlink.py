@@ -1,0 +1,83 @@
+"""Questions to the kernel over netlink(7), and the network namespace that they are asked in.
+
+Standard library only: it is used by the stand-in for runc too.
+"""
+
+import ctypes
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+_CLONE_NEWNET = 0x40000000
+
+# Of linux/netlink.h.
+_DUMP_REQUEST = 0x301
+_ERROR = 2
+_DONE = 3
+_KIND_MASK = 0x3FFF
+_HEADER = struct.Struct("=IHHII")
+_ATTRIBUTE = struct.Struct("=HH")
+
+_RECEIVE_BYTES = 1 << 20
+
+
+def dump(protocol: int, kind: int, request: bytes, seconds: float) -> Iterator[bytes]:
+    """Ask for all that there is of a kind; yield the body of each message of the answer.
+
+    The kernel has so many seconds for each datagram. Raises OSError.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as channel:
+        channel.settimeout(seconds)
+        size = _HEADER.size + len(request)
+        channel.send(_HEADER.pack(size, kind, _DUMP_REQUEST, 1, 0) + request)
+        more = True
+        while more:
+            bodies: list[bytes] = []
+            more = take(channel.recv(_RECEIVE_BYTES), bodies)
+            yield from bodies
+
+
+def take(data: bytes, bodies: list[bytes]) -> bool:
+    """Parse one datagram of an answer; tell whether more are to come."""
+    while len(data) >= _HEADER.size:
+        size, kind, *_ = _HEADER.unpack_from(data)
+        if kind == _DONE:
+            return False
+        if kind == _ERROR or size < _HEADER.size:
+            raise OSError("the kernel does not tell what there is")
+        bodies.append(data[_HEADER.size : size])
+        data = data[_aligned(size) :]
+    return True
+
+
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield kind and value of each attribute that follows a body's fixed part, or is nested."""
+    while len(data) >= _ATTRIBUTE.size:
+        size, kind = _ATTRIBUTE.unpack_from(data)
+        if size < _ATTRIBUTE.size:
+            return
+        yield kind & _KIND_MASK, data[_ATTRIBUTE.size : size]
+        data = data[_aligned(size) :]
+
+
+def _aligned(size: int) -> int:
+    return (size + 3) & ~3
+
+
+def enter(namespace: Path) -> None:
+    """Change this thread's network namespace. Raises OSError."""
+    descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter_open(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def enter_open(namespace: int) -> None:
+    """Change it to one that is open. `os.setns` is new in Python 3.12."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, _CLONE_NEWNET):
+        code = ctypes.get_errno()
+        raise OSError(code, f"setns: {os.strerror(code)}")
