@@ -67,9 +67,14 @@ def _seconds(entry: Entry) -> float | None:
     return end - begin
 
 
+def fits(needed: float, left: float | None) -> bool:
+    """Tell whether there is time for a dump, and to undo it; always, where `left` is None."""
+    return left is None or needed + UNDO_SECONDS <= left
+
+
 def doubtful(size: int, left: float | None) -> bool:
     """Tell whether it is not sure, before anything was measured, that so many bytes are in time."""
-    return left is not None and Pace().seconds(size) + UNDO_SECONDS > left
+    return not fits(Pace().seconds(size), left)
 
 
 def too_late(size: int, pace: Pace, left: float | None, route: Route, rounds: int = 1) -> str:
@@ -83,7 +88,7 @@ def too_late(size: int, pace: Pace, left: float | None, route: Route, rounds: in
     if left is None or (route is Route.RUNTIME and not pace.known):
         return ""
     needed = pace.seconds(size, rounds)
-    if needed + UNDO_SECONDS <= left:
+    if fits(needed, left):
         return ""
     rest = max(0.0, left - UNDO_SECONDS)
     return f"it does not fit into the budget: about {needed:.0f} s needed, {rest:.0f} s left"

@@ -10,7 +10,7 @@ from functools import partial
 from threading import Lock
 
 from drainer.admission import Admission
-from drainer.budget import UNDO_SECONDS, Pace, measured, too_late
+from drainer.budget import UNDO_SECONDS, Pace, fits, measured, too_late
 from drainer.carriers.base import Carriers
 from drainer.deadline import Deadline
 from drainer.drain_options import DrainOptions
@@ -185,9 +185,8 @@ class TakeDown:
         size = 3 * planned.expected_bytes
         places = self.admission.look()
         wanted = demand(planned.route, size, planned.processes, places).lasting
-        left = self.deadline.left
-        needed = self._pace(entry).seconds(checkpoint_bytes(size)) + UNDO_SECONDS
-        if (left is not None and needed > left) or shortage(available(places), wanted):
+        needed = self._pace(entry).seconds(checkpoint_bytes(size))
+        if not fits(needed, self.deadline.left) or shortage(available(places), wanted):
             return
         limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
         begin = time.monotonic()
