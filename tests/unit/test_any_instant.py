@@ -1,6 +1,5 @@
 """Break every call to Docker, one after the other, and kill drainer at every instant."""
 
-from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from drainer.errors import (
 )
 from drainer.manifest import State
 from drainer.model import ROUTES, Mount, Route
-from tests.unit.world import Clock, Killed, World
+from tests.unit.instants import after, die_at_each
+from tests.unit.world import Clock, World
 
 CALLS = (
     "inspect",
@@ -58,15 +58,6 @@ def populate(world: World) -> None:
     )
     world.add("plain", "no", files=("/layer/plain",))
     world.add("shell", "always", tty=True, network_mode=f"container:{net.id}")
-
-
-def after(world: World, kept: Collection[tuple[str, str]] = ()) -> None:
-    """Whatever happened: one more resume, and everything is as promised."""
-    assert world.resume().finished
-    world.check_promise()
-    world.check_debris(kept)
-    restored = [c for c in world.engine.calls if c.method == "start" and c.argument]
-    assert len(set(restored)) == len(restored)
 
 
 ENGINE_FAILURES = [
@@ -124,8 +115,9 @@ def fail_each(
     pytest.fail("there was no end to the calls")
 
 
-def work_on(world: World) -> None:
+def populate_and_write(world: World) -> None:
     """Let what runs write to its files during every dump of another one."""
+    populate(world)
     for method in ("create_checkpoint", "dump"):
         for nth in range(1, 4):
             world.engine.script(method, nth=nth, run=world.engine.tick)
@@ -135,7 +127,7 @@ def work_on(world: World) -> None:
 @pytest.mark.parametrize("phase", ["drain", "resume"])
 @pytest.mark.parametrize("route", ROUTES)
 def test_drainer_may_die_at_any_instant(tmp_path: Path, route: Route, phase: str, end: str) -> None:
-    die_at_each(tmp_path, route, phase, end)
+    die_at_each(tmp_path, route, phase, end, populate)
 
 
 @pytest.mark.parametrize("phase", ["drain", "resume"])
@@ -143,42 +135,7 @@ def test_drainer_may_die_at_any_instant(tmp_path: Path, route: Route, phase: str
 def test_it_may_die_while_others_write_to_shared_files(
     tmp_path: Path, route: Route, phase: str
 ) -> None:
-    die_at_each(tmp_path, route, phase, "reboot", work_on)
-
-
-def die_at_each(
-    tmp_path: Path,
-    route: Route,
-    phase: str,
-    end: str,
-    prepare: Callable[[World], None] = lambda _world: None,
-) -> None:
-    for number in range(1, 400):
-        world = World(tmp_path / str(number), routes=(route,))
-        populate(world)
-        prepare(world)
-        if phase == "resume":
-            world.drain()
-            world.reboot()
-        world.kill_at(number)
-        with suppress(Killed):
-            world.drain() if phase == "drain" else world.resume()
-        completed = not world.dead
-        world.live_again()
-        if end == "power cut":
-            world.power_cut()
-        elif end == "reboot":
-            world.reboot()
-        kept = world.kept_checkpoints()
-        if end == "drained again":
-            world.drain()
-            world.reboot()
-        if not world.file.exists:
-            continue
-        after(world, kept)
-        if completed:
-            return
-    pytest.fail("there was no end to the instants")
+    die_at_each(tmp_path, route, phase, "reboot", populate_and_write)
 
 
 @pytest.mark.parametrize("end", ["same boot", "reboot", "drained again"])

@@ -13,19 +13,24 @@ from drainer.integrity import foresee
 from drainer.manifest import State
 from drainer.model import Route
 from drainer.storage import FileSystem
+from tests.unit.instants import die_at_each
 from tests.unit.test_budget_of_a_drain import expect
 from tests.unit.world import Killed, World, container_id
 
 GIB = 1 << 30
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    world = World(tmp_path, routes=(Route.RUNTIME,))
+def populate(world: World) -> None:
     facts = world.host.host_facts
     world.host.host_facts = replace(facts, criu_features=(*facts.criu_features, TRACKING))
     world.add("large", "always")
     expect(world, "large", GIB)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    populate(world)
     world.add("small", "always")
     return world
 
@@ -93,25 +98,7 @@ def test_it_is_not_where_it_could_cost_more_than_it_saves(world: World, why: str
 
 
 def test_drainer_may_die_at_any_instant(tmp_path: Path) -> None:
-    for number in range(1, 200):
-        world = World(tmp_path / str(number), routes=(Route.RUNTIME,))
-        facts = world.host.host_facts
-        world.host.host_facts = replace(facts, criu_features=(*facts.criu_features, TRACKING))
-        world.add("large", "always")
-        expect(world, "large", GIB)
-        world.kill_at(number)
-        with suppress(Killed):
-            world.drain()
-        completed = not world.dead
-        world.live_again()
-        if not world.file.exists:
-            continue
-        assert world.resume().finished
-        world.check_promise()
-        world.check_debris()
-        if completed:
-            return
-    pytest.fail("there was no end to the instants")
+    die_at_each(tmp_path, Route.RUNTIME, "drain", "same boot", populate)
 
 
 def test_what_a_killed_pre_dump_has_left_frozen_is_thawed(world: World) -> None:

@@ -1,0 +1,129 @@
+"""Connections within a group that are kept: nobody speaks on them until all are back."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from drainer.labels import LABEL_GROUP
+from drainer.manifest import State
+from drainer.model import Route
+from drainer.networks import Address
+from tests.unit.instants import die_at_each
+from tests.unit.pair import PAIR, entries
+from tests.unit.world import World, container_id
+
+KEEP = {**PAIR, "drainer.tcp": "keep"}
+
+
+def connected(world: World, name: str, *peers: str) -> None:
+    ordinary = world.host.processes(world.now(name))
+    facts = replace(ordinary, tcp_established=1, tcp_peers=peers)
+    world.host.process_facts[container_id(name)] = facts
+
+
+def keepers(world: World) -> None:
+    """Run two containers with a connection between them that is to be kept."""
+    for name, address, peer in (
+        ("left", "10.0.0.2", "10.0.0.3"),
+        ("right", "10.0.0.3", "10.0.0.2"),
+    ):
+        world.add(name, "always", labels=KEEP, addresses=(Address("front", address, fixed=True),))
+        connected(world, name, peer)
+
+
+def test_kept_connections_are_spoken_on_when_all_of_the_group_is_back(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    world.add("alone", "always")
+    assert {e.state for e in world.drain().entries} == {State.STOPPED}
+    world.reboot()
+    assert {e.state for e in world.resume().entries} == {State.RESTORED}
+    quiet = {order.container: order.quiet for order in world.runtime.orders}
+    assert [quiet[container_id(n)] for n in ("left", "right", "alone")] == [True, True, False]
+    both = frozenset({container_id("left"), container_id("right")})
+    # Once when their drain is over, and once when both are back.
+    assert world.runtime.spoken == [both, both]
+    assert not world.runtime.silent
+    flags = {order.container: order.flags for order in world.runtime.orders}
+    assert "tcp-established" in flags[container_id("left")]
+    assert "tcp-close" in flags[container_id("alone")]
+
+
+def test_they_are_spoken_on_also_if_one_of_the_group_starts_cold(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    drained = world.drain()
+    world.reboot()
+    world.engine.damage_checkpoint(container_id("left"), drained.entries[0].checkpoint)
+    states = {e.name: e.state for e in world.resume().entries}
+    assert states == {"left": State.STARTED_COLD, "right": State.RESTORED}
+    assert len(world.runtime.spoken) == 2
+    assert not world.runtime.silent
+
+
+def test_they_are_silent_from_the_pause_to_the_kill(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    seen: list[set[str]] = []
+    for nth in (1, 2):
+        world.engine.script("dump", nth=nth, run=lambda: seen.append(set(world.runtime.silent)))
+    world.drain()
+    both = {container_id("left"), container_id("right")}
+    assert seen == [both, both]
+
+
+def nobody_is_cut_off(world: World) -> None:
+    assert not world.runtime.silent
+
+
+@pytest.mark.parametrize("phase", ["drain", "resume"])
+def test_nobody_stays_cut_off_whenever_drainer_dies(tmp_path: Path, phase: str) -> None:
+    die_at_each(tmp_path, Route.RUNTIME, phase, "same boot", keepers, nobody_is_cut_off)
+
+
+@pytest.mark.parametrize(
+    ("labels", "network", "reason"),
+    [
+        ({**PAIR, "drainer.tcp": "close"}, "", "to 10.0.0.3"),
+        ({"drainer.tcp": "keep", LABEL_GROUP: "other"}, "", "to 10.0.0.3"),
+        (KEEP, "beside", "to 10.0.0.3"),
+        (KEEP, "host", "to 10.0.0.3"),
+    ],
+)
+def test_both_ends_must_keep_it_and_all_that_share_their_network(
+    tmp_path: Path, labels: dict[str, str], network: str, reason: str
+) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    mode = {"network_mode": "host"} if network == "host" else {}
+    world.engine.change(container_id("right"), labels=labels, **mode)
+    if network == "beside":
+        world.add("beside", network_mode=f"container:{container_id('right')}")
+    left = entries(world)["left"]
+    assert ("tcp_not_kept", reason) in {(r.id, r.detail) for r in left.reasons}
+
+
+def test_who_is_connected_to_others_than_its_group_is_skipped_with_it(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    world.add("third", labels=KEEP, addresses=(Address("front", "10.0.0.4", fixed=True),))
+    connected(world, "third", "10.0.0.2", "192.0.2.1")
+    found = entries(world)
+    assert {n: [r.id for r in e.reasons] for n, e in found.items()} == {
+        "left": ["group_incomplete"],
+        "right": ["group_incomplete"],
+        "third": ["tcp_not_kept"],
+    }
+    assert found["third"].reasons[0].detail == "to 192.0.2.1"
+
+
+def test_an_address_that_may_change_keeps_no_connection(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    world.add("shell", "always", tty=True, addresses=(Address("front", "10.0.0.4"),))
+    # What Docker starts first may take what Docker has dealt out.
+    world.engine.change(container_id("left"), addresses=(Address("front", "10.0.0.2"),))
+    found = entries(world)
+    assert [r.id for r in found["left"].reasons] == ["tcp_not_kept"]
+    assert [r.id for r in found["right"].reasons] == ["group_incomplete"]
