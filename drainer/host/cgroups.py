@@ -44,7 +44,9 @@ def processes(group: str, root: Path = CGROUPS) -> set[int]:
 
 
 def _processes(directory: Path) -> set[int]:
-    return {int(p) for file in directory.glob("**/cgroup.procs") for p in _text(file).split()}
+    # Groups come and go meanwhile, which os.walk bears. 0 is what is in no namespace of ours.
+    files = (Path(place, "cgroup.procs") for place, _, _ in os.walk(directory))
+    return {int(pid) for file in files for pid in _text(file).split()} - {0}
 
 
 def kill_frozen(group: str, root: Path = CGROUPS) -> bool | None:

@@ -177,8 +177,9 @@ class LinuxHost:
         seen = self._sight
         if seen is None or self._proc.text(seen.pid, "cmdline") != seen.command:
             seen = containerd.sight(self._proc)
-            # Where there is none there may be one the next time.
-            self._sight = None if seen.pid == os.getpid() else seen
+            # Where there is none, or none any more, there may be one the next time.
+            known = seen.command and seen.pid != os.getpid()
+            self._sight = seen if known else None
         return disks.places(self._proc, engine, Path(state), seen)
 
     def notify(self, status: str, extend: float | None = None) -> None:

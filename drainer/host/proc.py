@@ -30,6 +30,10 @@ _DOCKERS_OWN = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/sbin/docker
 """Bind mounts that docker inspect does not list (moby container/container_unix.go)."""
 
 
+MOST_THREADS = 1000
+"""Of a container, that are asked for their children."""
+
+
 def process_facts(
     container: Container, proc: Proc | None = None, groups: Path = cgroups.CGROUPS
 ) -> ProcessFacts:
@@ -116,17 +120,23 @@ def members(proc: Proc, container: Container, groups: Path = cgroups.CGROUPS) ->
 def _near(proc: Proc, group: set[int], first: int) -> Mapping[int, Stat]:
     """Return the processes of a control group and their children, wherever those are.
 
-    All processes of the host if the group does not hold the `first`: they take long to read.
+    All processes of the host, which take long to read, if the group does not hold the `first`, or
+    so many threads that to ask each for its children takes longer.
     """
     if first not in group:
         return proc.processes()
     found: dict[int, Stat] = {}
     waiting = [*group]
+    asked = 0
     while waiting:
         pid = waiting.pop()
         if pid not in found and (stat := proc.stat(pid)):
             found[pid] = stat
-            waiting += proc.children(pid)
+            threads = proc.names(pid, "task")
+            asked += len(threads)
+            if asked > MOST_THREADS:
+                return proc.processes()
+            waiting += proc.children(pid, threads)
     return found
 
 

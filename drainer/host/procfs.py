@@ -1,7 +1,7 @@
 """Reading /proc: the formats as pure functions, and reading that bears vanishing processes."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,12 +145,11 @@ class Proc:
         except OSError:
             return ()
 
-    def children(self, pid: int) -> tuple[int, ...]:
-        """List a process's children, zombies too (proc_pid_tid_children(5)).
+    def children(self, pid: int, threads: Iterable[str]) -> tuple[int, ...]:
+        """List the children of a process's threads, zombies too (proc_pid_tid_children(5)).
 
         While they run, some may be missing.
         """
-        threads = self.names(pid, "task")
         texts = (self.text(pid, "task", thread, "children") for thread in threads)
         return tuple(int(child) for text in texts for child in text.split())
 

@@ -1,6 +1,8 @@
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,9 +48,25 @@ def test_odd_lines_are_passed_over(root: Path) -> None:
 def test_processes_are_those_of_the_groups_below_too(tmp_path: Path, place: str) -> None:
     group = tmp_path / place / GROUP[1:]
     (group / "a/b").mkdir(parents=True)
-    for directory, pids in (("", "1\n"), ("a", ""), ("a/b", "22\n333\n")):
+    for directory, pids in (("", "1\n0\n"), ("a", ""), ("a/b", "22\n333\n")):
         (group / directory / "cgroup.procs").write_text(pids)
     assert processes(GROUP, tmp_path) == {1, 22, 333}
+
+
+def test_a_group_that_vanishes_meanwhile_has_none(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / GROUP[1:] / "cgroup.procs").write_text("1\n")
+    (root / GROUP[1:] / "inner").mkdir()
+    scan = os.scandir
+
+    def vanish(path: Any) -> Any:  # noqa: ANN401 - as of os.scandir
+        if str(path).endswith("inner"):
+            raise FileNotFoundError(path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", vanish)
+    assert processes(GROUP, root) == {1}
 
 
 @pytest.mark.parametrize("group", ["", "/", "/gone", "/a\0b"])

@@ -68,7 +68,9 @@ def test_the_tree_below_the_first_process_is_the_container(tree: Tree) -> None:
     assert members(Proc(tree.root), container(10)) == (10, 11, 12)
 
 
-def test_only_what_is_near_is_read_where_the_control_group_is_seen(tree: Tree) -> None:
+def test_only_what_is_near_is_read_where_the_control_group_is_seen(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The group has a process of `docker exec`, and lacks one that has left it."""
     group = f"system.slice/docker-{ID}.scope"
     for pid, parent, children in ((10, 5, "11"), (11, 10, "13 "), (12, 10, ""), (20, 5, "")):
@@ -84,6 +86,10 @@ def test_only_what_is_near_is_read_where_the_control_group_is_seen(tree: Tree) -
     (inner / "cgroup.procs").write_text("12\n99\n")
     found = members(Proc(tree.root), container(10), tree.root / "groups")
     assert found == (10, 11, 12, 13)
+    monkeypatch.setattr("drainer.host.proc.MOST_THREADS", 2)
+    found = members(Proc(tree.root), container(10), tree.root / "groups")
+    assert found == (10, 11, 12, 13, 14)
+    monkeypatch.undo()
     (inner.parent / "cgroup.procs").write_text("20\n")
     found = members(Proc(tree.root), container(10), tree.root / "groups")
     assert found == (10, 11, 12, 13, 14)
