@@ -24,10 +24,12 @@ a reboot has to.
 """
 EXPLAINED = """\
 - **down**: from the command until all is stopped and flushed. **up**: until the command ends,
-  with all running again.
-- **frozen**: from the last sign of life until its checkpoint is flushed, of a program alone.
+  with all running again; for drainer and Podman also with its checkpoints deleted.
+- **frozen**: from the last sign of life until all is flushed, of a program alone that gives five a
+  second.
 - **away**: how long a program gave no sign of life (median over programs and rounds, then the
-  worst); on one boot, so the reboot itself comes on top.
+  worst); on one boot, so the reboot itself comes on top. Small programs give one a second.
+- **criu alone** is no alternative but the floor: plain processes without a container.
 - **CPU**: seconds of both CPUs, down and up, whoever used them. **memory**: the most that was
   less available than before, down.
 - **own**: drainer's own process: CPU seconds down and up, and the most memory.
@@ -41,14 +43,17 @@ def main(file: Path, directory: Path) -> None:
     """Write both."""
     records: list[Record] = []
     versions: list[str] = []
+    failures: list[Record] = []
     for line in file.read_text().splitlines():
         found = json.loads(line)
         if "versions" in found:
             versions = found["versions"]
         else:
-            records.append(found)
+            (failures if "failed" in found else records).append(found)
     text = [HEAD.format(versions=", ".join(versions)), "![Down and up](benchmark.svg)\n", EXPLAINED]
-    text += [table(case, records) for case in _unique(r["case"] for r in records)]
+    for case in _unique(r["case"] for r in records):
+        text.append(table(case, records))
+        text += [f"{r['way']} failed: `{r['failed']}`\n" for r in failures if r["case"] == case]
     text.append(slopes(records))
     (directory / "benchmark.md").write_text("\n".join(text))
     (directory / "benchmark.svg").write_text(picture(records))
@@ -90,10 +95,15 @@ def slopes(records: list[Record]) -> str:
     small = [r for r in records if r["case"].endswith(" small")]
     for way in _unique(r["way"] for r in small):
         some = [r for r in small if r["way"] == way and r["up"]]
-        counts = [len(r["away"]) for r in some]
-        if len(set(counts)) > 1:
+        by_count = {
+            n: [r for r in some if len(r["away"]) == n] for n in {len(r["away"]) for r in some}
+        }
+        if len(by_count) > 1:
             found = [
-                statistics.linear_regression(counts, [r[half][what] for r in some]).slope
+                statistics.linear_regression(
+                    list(by_count),
+                    [statistics.median(r[half][what] for r in rs) for rs in by_count.values()],
+                ).slope
                 for half, what in (("down", "seconds"), ("up", "returned"), ("down", "cpu"))
             ]
             rows.append(_row((way, *(f"{slope:.2f} s" for slope in found))))

@@ -9,12 +9,13 @@ import json
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
-from tests.bench.cases import CASES, Case, Program, Way
+from tests.bench.cases import CASES, CRIU, DRAINER, LOOP, PODMAN, Case, Program, Way
 from tests.lab import build
+from tests.lab.errors import DeadlineError
 from tests.lab.host import Host, Options, start
 from tests.lab.install import with_drainer
 from tests.lab.machine import Hardware
@@ -69,31 +70,34 @@ class Measurement:
     kib: int
     """What the checkpoints take on disk."""
     frozen: float | None
-    """From the last sign of life of the last program until all is on disk; of one program alone."""
+    """From the last sign of life until all is on disk; of one program that gives many."""
     away: tuple[float, ...]
     """For how long each program gave no sign of life."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A way that did not do what it is for."""
+
+    case: str
+    way: str
+    failed: str
 
 
 class BrokenError(Exception):
     """A way did not do what it is for."""
 
 
-def measured(host: Host, command: str, what: str) -> tuple[Taken, dict[str, float]]:
-    """Run a command under the meter."""
-    host.write("/srv/bench/command", command)
-    told = json.loads(host.output("python3 /srv/bench/meter.py sh /srv/bench/command", SECONDS))
-    if told["status"]:
-        output = host.output("tail -n 5 /srv/bench/output")
-        raise BrokenError(f"{what}: {output}")
-    taken = Taken(
+def taken(told: dict[str, float]) -> Taken:
+    """Shorten what the meter told."""
+    return Taken(
         seconds=round(told["end"] - told["begin"], 2),
         returned=round(told["returned"] - told["begin"], 2),
         cpu=round(told["cpu"], 2),
         own=round(told["own"], 2),
-        resident=told["resident"],
-        memory=told["taken"],
+        resident=int(told["resident"]),
+        memory=int(told["taken"]),
     )
-    return taken, told
 
 
 def ticks(host: Host, since: float) -> dict[str, list[float]]:
@@ -116,27 +120,49 @@ def round_trip(host: Host, case: Case, way: Way) -> Measurement:
     if way.configuration:
         host.write("/etc/drainer/config.yaml", way.configuration)
     host.run(f"rm -rf /srv/images; {way.before or 'true'}", SECONDS)
-    down, told = measured(host, way.down, f"{case.name}: {way.name}, down")
-    kib = int(host.output(f"du -skc {way.images or '/nowhere'} 2>/dev/null | tail -n 1").split()[0])
-    up, frozen, away = None, None, {}
+    host.write("/srv/bench/down", way.down)
+    host.write("/srv/bench/up", way.up)
+    up = "/srv/bench/up" if way.up else ""
+    meter = f"python3 /srv/bench/meter.py '{way.images}' /srv/bench/down {up}"
+    told = json.loads(host.output(meter, SECONDS))
+    for half in ("down", "up"):
+        if told.get(half, {}).get("status"):
+            words = host.output("tail -n 1 /srv/bench/output")
+            raise BrokenError(f"{half}: {words}")
+    frozen: float | None = None
+    away: dict[str, float] = {}
     if way.up:
-        seen = ticks(host, told["begin"])
-        if len(case.programs) == 1:
-            (times,) = seen.values()
-            frozen = round(told["end"] - times[-1], 2)
-        up, again = measured(host, way.up, f"{case.name}: {way.name}, up")
-        alive = " && ".join(
-            f"[ $(tail -n 1 /srv/ticks/{p.name} | cut -d. -f1) -gt {again['end']:.0f} ]"
-            for p in case.programs
-        )
-        host.wait_until(alive, 300)
-        away = {
-            name: max(b - a for a, b in pairwise(times))
-            for name, times in ticks(host, told["begin"]).items()
-        }
+        frozen, away = _absence(host, case, told["down"], told["up"])
     host.run(way.after, SECONDS)
-    lasted = tuple(round(seconds, 2) for _, seconds in sorted(away.items()))
-    return Measurement(case.name, way.name, down, up, kib, frozen, lasted)
+    return Measurement(
+        case.name,
+        way.name,
+        taken(told["down"]),
+        taken(told["up"]) if way.up else None,
+        told["kib"],
+        frozen if case.fine else None,
+        tuple(round(seconds, 2) for _, seconds in sorted(away.items())),
+    )
+
+
+def _absence(
+    host: Host, case: Case, down: dict[str, float], up: dict[str, float]
+) -> tuple[float, dict[str, float]]:
+    """Wait for all programs; return how long the first was frozen, and how long each was away."""
+    alive = " && ".join(
+        f"[ $(tail -n 1 /srv/ticks/{p.name} | cut -d. -f1) -gt {up['end']:.0f} ]"
+        for p in case.programs
+    )
+    try:
+        host.wait_until(alive, 300)
+    except DeadlineError as error:
+        raise BrokenError("a program did not come back") from error
+    seen = ticks(host, down["begin"])
+    # Between the halves the meter looked at the checkpoints, and all were down.
+    between = up["begin"] - down["end"]
+    away = {name: max(b - a for a, b in pairwise(t)) - between for name, t in seen.items()}
+    last = max(t for t in seen[case.programs[0].name] if t <= down["end"])
+    return round(down["end"] - last, 2), away
 
 
 @contextmanager
@@ -163,14 +189,25 @@ def _start(host: Host, program: Program, engine: str) -> None:
         host.run(program.before, SECONDS)
 
 
-def measure(host: Host, case: Case, rounds: int) -> Iterator[Measurement]:
-    """Measure a case in all its ways: those of one engine in turn."""
+def measure(host: Host, case: Case, rounds: int) -> Iterator[Measurement | Failure]:
+    """Measure a case in all its ways: those of one engine in turn, the last one first every time.
+
+    What has failed once is left out from then on, and the others are begun anew.
+    """
     for engine in dict.fromkeys(way.engine for way in case.ways):
         ways = [way for way in case.ways if way.engine == engine]
-        with programs(host, case, engine):
-            for _ in range(rounds):
-                for way in ways:
-                    yield round_trip(host, case, way)
+        while ways:
+            way = ways[0]
+            try:
+                with programs(host, case, engine):
+                    for _ in range(rounds):
+                        for way in tuple(ways):
+                            yield round_trip(host, case, way)
+                        ways.reverse()
+                break
+            except BrokenError as error:
+                yield Failure(case.name, way.name, str(error))
+                ways.remove(way)
 
 
 def prepare(host: Host) -> None:
@@ -178,6 +215,9 @@ def prepare(host: Host) -> None:
     host.copy_to(INSIDE, "/srv/bench")
     with step("images for Podman"):
         host.run("docker save lab/busybox lab/python | podman load -q", SECONDS)
+    with step("a first time, which counts for nothing"):
+        for way in (LOOP, DRAINER, PODMAN, CRIU):
+            list(measure(host, replace(CASES[0], ways=(way,)), 1))
 
 
 def main() -> None:
@@ -203,7 +243,9 @@ def main() -> None:
                     say(_line(measurement))
 
 
-def _line(m: Measurement) -> str:
+def _line(m: Measurement | Failure) -> str:
+    if isinstance(m, Failure):
+        return f"  {m.way}: failed: {m.failed}"
     up = f"{m.up.seconds:.1f}" if m.up else "-"
     away = f"{statistics.median(m.away):.1f}" if m.away else "-"
     return f"  {m.way}: down {m.down.seconds:.1f} s, up {up} s, away {away} s, {m.kib >> 10} MiB"

@@ -23,6 +23,7 @@ README = {
     "systemctl reboot": "tests/guest/test_reboot.py",
     "drainer uninstall": "tests/guest/test_trouble.py",
     "rm -r /usr/local/bin/drainer /opt/drainer /var/lib/drainer": "tests/guest/test_trouble.py",
+    "bash tests/benchmark": "run by hand",
     "bash tests/demo": "run by hand",
     "bash tests/run": ".ci/run",
     "bash tests/campaign --rounds 64": "tests/guest/test_campaign.py, with fewer rounds",

@@ -1,14 +1,17 @@
-"""Run a command, then flush all file systems, and print as JSON what that took.
+"""Take programs down and bring them back by shell commands; print as JSON what each half took.
 
-`meter.py COMMAND ARGUMENT...`. Seconds are of the clock and of all CPUs together; `resident` is the
-most memory of the command's own process in KiB, `own` its own CPU seconds, `taken` how much less
-memory was available at the worst moment than before, in KiB.
+`meter.py IMAGES DOWN [UP]`: a shell pattern of where checkpoints are in between, and files with
+commands. Each half ends when all file systems are flushed. Seconds are of the clock, `cpu` of all
+CPUs together; `own` and `resident` are the command's own process's CPU seconds and most memory in
+KiB, `taken` how much less memory was available at the worst moment than before, in KiB.
 """
 
+import glob
 import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -30,33 +33,67 @@ def field(file: str, name: str) -> int:
     return 0
 
 
-def own(pid: int) -> float:
-    """Return a process's own CPU seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+class Watch(threading.Thread):
+    """Looks at a process and at the host's memory until it is told to end."""
 
+    def __init__(self, pid: int) -> None:
+        """Begin."""
+        super().__init__(daemon=True)
+        self.ended = threading.Event()
+        self.free = self.least = field("/proc/meminfo", "MemAvailable")
+        self.resident = 0
+        self.own = 0.0
+        self._pid = pid
+        self.start()
 
-def main(command: list[str]) -> int:
-    """Measure."""
-    before, free = busy(), field("/proc/meminfo", "MemAvailable")
-    least, resident, cpu, begin = free, 0, 0.0, time.time()
-    with Path("/srv/bench/output").open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-        while process.poll() is None:
+    def run(self) -> None:
+        """Look, again and again."""
+        while not self.ended.wait(LOOK):
+            self.least = min(self.least, field("/proc/meminfo", "MemAvailable"))
             try:
-                resident = field(f"/proc/{process.pid}/status", "VmHWM") or resident
-                cpu = own(process.pid)
+                resident = field(f"/proc/{self._pid}/status", "VmHWM")
+                fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
             except OSError:
-                pass
-            least = min(least, field("/proc/meminfo", "MemAvailable"))
-            time.sleep(LOOK)
+                continue
+            self.resident = resident or self.resident
+            self.own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def half(file: str) -> dict[str, float]:
+    """Measure one command."""
+    # What was done before is not to be flushed on this one's account.
+    os.sync()
+    before, begin = busy(), time.time()
+    with Path("/srv/bench/output").open("w") as output:
+        process = subprocess.Popen(["sh", file], stdout=output, stderr=output)
+        watch = Watch(process.pid)
+        status = process.wait()
     returned = time.time()
     os.sync()
     end = time.time()
-    found = {"begin": begin, "returned": returned, "end": end, "status": process.returncode}
-    found |= {"cpu": busy() - before, "resident": resident, "own": cpu, "taken": free - least}
+    watch.ended.set()
+    found = {"begin": begin, "returned": returned, "end": end, "status": status}
+    found |= {"cpu": busy() - before, "resident": watch.resident, "own": watch.own}
+    return found | {"taken": watch.free - watch.least}
+
+
+def size(patterns: str) -> int:
+    """Return what all is that the patterns find, in KiB on disk."""
+    paths = [path for pattern in patterns.split() for path in glob.glob(pattern)]  # noqa: PTH207
+    if not paths:
+        return 0
+    listing = subprocess.run(["du", "-skc", *paths], capture_output=True, text=True, check=True)
+    return int(listing.stdout.splitlines()[-1].split()[0])
+
+
+def main(images: str, down: str, up: str = "") -> None:
+    """Measure both halves; the second one only if the first one succeeded."""
+    found: dict[str, object] = {"down": (first := half(down))}
+    if not first["status"]:
+        found["kib"] = size(images)
+        if up:
+            found["up"] = half(up)
     sys.stdout.write(json.dumps(found))
-    return 0
 
 
-sys.exit(main(sys.argv[1:]))
+main(*sys.argv[1:])

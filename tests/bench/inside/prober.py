@@ -20,7 +20,7 @@ def ask(name: str, port: int, kind: str) -> None:
     """Never ends."""
     question, answer = QUESTIONS[kind]
     while True:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as connection:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as connection:
             connection.sendall(question)
             if connection.recv(len(answer)).replace(b"/1.1", b"/1.0") == answer:
                 with Path("/srv/ticks", name).open("a") as file:

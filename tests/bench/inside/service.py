@@ -2,8 +2,11 @@
 
 import http.server
 import importlib
+import signal
 import sys
 from contextlib import suppress
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 NOT_HARMLESS = {"antigravity", "idlelib", "this", "turtle", "turtledemo"}
 
