@@ -39,6 +39,8 @@ _FILES = {
 # own scheduler (static key perf_sched_events). Emulated on several threads, another CPU can meet
 # the int3 of the rewriting too late: `Oops: int3`, panic. A perf event that is always open leaves
 # the scheduler as it is. 298: perf_event_open; attr: a dummy software event, of this process.
+# The first container with a limit of CPU has it rewrite dequeue_task_fair, too
+# (__cfs_bandwidth_used): the limit of this service is there before, and stays.
 _STEADY = """\
 import ctypes, signal, struct
 attr = ctypes.create_string_buffer(struct.pack("=IIQ", 1, 112, 9), 112)
@@ -50,6 +52,7 @@ _FILES |= {
     "usr/local/lib/lab/steady.py": _STEADY,
     "etc/systemd/system/lab-steady.service": "[Unit]\nBefore=docker.service\n[Service]\n"
     "ExecStart=/usr/bin/python3 -I /usr/local/lib/lab/steady.py\nRestart=on-failure\n"
+    "CPUQuota=200%\n"
     "[Install]\nWantedBy=multi-user.target\n",
 }
 # virtio is all there is: a small initrd boots seconds sooner under emulation.
