@@ -1,7 +1,8 @@
 """The network interfaces of another process's network namespace.
 
 Standard library only: it is used by the stand-in for runc too.
-Neither function may be called while other threads of this process look at the network.
+Another namespace is entered by the calling thread alone; but while that is the main one, others
+find that namespace in /proc/self/net.
 """
 
 import ctypes
