@@ -87,7 +87,7 @@ def test_a_drain_on_a_terminal_says_only_what_has_ended(
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     drainer.world.add("web", "always")
     drainer.world.add("db\x1b[2J", "always")
-    drainer.world.engine.script("create_checkpoint", error=EngineError("no"))
+    drainer.world.engine.script("create_checkpoint", "db\x1b[2J", error=EngineError("no"))
     assert drainer("drain") == ExitCode.PARTIAL
     assert sorted(terminal.shown) == [r"drainer: db\x1b[2J: left: no", "drainer: web: stopped"]
     assert "draining 2 of 2" in drainer.err
