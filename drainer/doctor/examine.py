@@ -43,7 +43,7 @@ def look_around(
     """Look at the rest of the host. Never raises; nothing is created."""
     view = Proc(proc)
     sight = containerd.sight(view)
-    inside = Path(view.root, str(sight.pid), "root", sight.temporary.lstrip("/"))
+    inside = containerd.inside(view, sight.pid, sight.temporary)
     present = next(path for path in (state, *state.parents) if path.exists())
     return Surroundings(
         initial_user_namespace=view.text("self", "uid_map").split() == _WHOLE_RANGE,

@@ -35,12 +35,19 @@ def memory(group: str, root: Path = CGROUPS) -> int:
 
 def processes(group: str, root: Path = CGROUPS) -> set[int]:
     """Return the pids in a group and in those below it, without zombies; none if it is not seen."""
+    directory = _directory(group, root)
+    return _processes(directory) if directory else set()
+
+
+def _directory(group: str, root: Path) -> Path | None:
+    """Find where a group is, by a file that it has in either version; None if it is not seen."""
     inner = group.lstrip("/")
     if not inner:
-        return set()
-    places = (root / inner, root / "freezer" / inner)
-    directory = next((p for p in places if (p / "cgroup.procs").exists()), None)
-    return _processes(directory) if directory else set()
+        return None
+    version2, version1 = root / inner, root / "freezer" / inner
+    if (version2 / "cgroup.events").exists():
+        return version2
+    return version1 if (version1 / "freezer.state").exists() else None
 
 
 def _processes(directory: Path) -> set[int]:
@@ -56,15 +63,8 @@ def kill_frozen(group: str, root: Path = CGROUPS) -> bool | None:
     ends what is frozen with SIGKILL pending before it runs anything of the program, thawed or not
     (Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/freezer-subsystem.rst).
     """
-    inner = group.lstrip("/")
-    version2, version1 = root / inner, root / "freezer" / inner
-    if not inner:
-        return None
-    if (version2 / "cgroup.events").exists():
-        directory = version2
-    elif (version1 / "freezer.state").exists():
-        directory = version1
-    else:
+    directory = _directory(group, root)
+    if directory is None:
         return None
     end = time.monotonic() + FREEZE_SECONDS
     while not _frozen(directory):

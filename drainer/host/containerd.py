@@ -70,6 +70,11 @@ class Sight:
     """The directory that the content store is in."""
 
 
+def inside(proc: Proc, pid: int, path: str) -> Path:
+    """Return where a path is that a process has, in its own mount namespace."""
+    return Path(proc.root, str(pid), "root", path.lstrip("/"))
+
+
 def sight(proc: Proc) -> Sight:
     """Find containerd's places.
 
@@ -100,7 +105,7 @@ def _option(words: Sequence[str], *names: str) -> str:
 
 def _configured_root(proc: Proc, pid: int, configuration: str) -> str:
     try:
-        with Path(proc.root, str(pid), "root", configuration.lstrip("/")).open("rb") as file:
+        with inside(proc, pid, configuration).open("rb") as file:
             root = tomllib.load(file).get("root", "")
     except (OSError, ValueError):
         return ""
@@ -115,9 +120,9 @@ def remove_copies(proc: Proc, is_copy: Callable[[Path], bool]) -> int:
     """
     count = 0
     for pid in processes(proc):
-        where = temporary_directory(environment(proc, pid)).lstrip("/")
+        where = inside(proc, pid, temporary_directory(environment(proc, pid)))
         with contextlib.suppress(OSError):
-            parent = os.open(proc.root / f"{pid}/root" / where, _OPEN_DIRECTORY)
+            parent = os.open(where, _OPEN_DIRECTORY)
             try:
                 count += sum(_remove(parent, name) for name in _copies(parent, is_copy))
             finally:

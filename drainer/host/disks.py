@@ -22,12 +22,13 @@ def places(
     to find it takes long, so that may have been done before.
     """
     sight = sight or containerd.sight(proc)
-    pid = sight.pid
+    own, theirs = os.getpid(), sight.pid
+    temporary, root = (containerd.inside(proc, theirs, p) for p in (sight.temporary, sight.root))
     return Places(
-        state=file_system(proc, os.getpid(), state, str(state)),
-        docker=file_system(proc, os.getpid(), Path(engine.root_dir), engine.root_dir),
-        temporary=file_system(proc, pid, _inside(proc, pid, sight.temporary), sight.temporary),
-        content=file_system(proc, pid, _inside(proc, pid, sight.root), sight.root),
+        state=file_system(proc, own, state, str(state)),
+        docker=file_system(proc, own, Path(engine.root_dir), engine.root_dir),
+        temporary=file_system(proc, theirs, temporary, sight.temporary),
+        content=file_system(proc, theirs, root, sight.root),
         memory=free_memory(proc.text("meminfo")),
     )
 
@@ -89,7 +90,3 @@ def free_memory(text: str) -> int | None:
     """Read /proc/meminfo (proc_meminfo(5)): bytes that can be used without swapping."""
     words = parse_status(text).get("MemAvailable", "").split()
     return int(words[0]) * 1024 if words and words[0].isdecimal() else None
-
-
-def _inside(proc: Proc, pid: int, path: str) -> Path:
-    return Path(proc.root, str(pid), "root", path.lstrip("/"))

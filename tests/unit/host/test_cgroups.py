@@ -44,10 +44,11 @@ def test_odd_lines_are_passed_over(root: Path) -> None:
     assert memory(GROUP, root) == 8
 
 
-@pytest.mark.parametrize("place", ["", "freezer"])
-def test_processes_are_those_of_the_groups_below_too(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize(("place", "mark"), [("", "cgroup.events"), ("freezer", "freezer.state")])
+def test_processes_are_those_of_the_groups_below_too(tmp_path: Path, place: str, mark: str) -> None:
     group = tmp_path / place / GROUP[1:]
     (group / "a/b").mkdir(parents=True)
+    (group / mark).touch()
     for directory, pids in (("", "1\n0\n"), ("a", ""), ("a/b", "22\n333\n")):
         (group / directory / "cgroup.procs").write_text(pids)
     assert processes(GROUP, tmp_path) == {1, 22, 333}
@@ -57,6 +58,7 @@ def test_a_group_that_vanishes_meanwhile_has_none(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / GROUP[1:] / "cgroup.procs").write_text("1\n")
+    (root / GROUP[1:] / "cgroup.events").touch()
     (root / GROUP[1:] / "inner").mkdir()
     scan = os.scandir
 

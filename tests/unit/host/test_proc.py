@@ -82,6 +82,7 @@ def test_only_what_is_near_is_read_where_the_control_group_is_seen(
     tree.process(14, 10, group="/elsewhere")
     inner = tree.root / "groups" / group / "init.scope"
     inner.mkdir(parents=True)
+    (inner.parent / "cgroup.events").touch()
     (inner.parent / "cgroup.procs").write_text("10\n20\n")
     (inner / "cgroup.procs").write_text("12\n99\n")
     found = members(Proc(tree.root), container(10), tree.root / "groups")
