@@ -77,7 +77,15 @@ def enter(namespace: Path) -> None:
 
 def enter_open(namespace: int) -> None:
     """Change it to one that is open. `os.setns` is new in Python 3.12."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(namespace, _CLONE_NEWNET):
+    _call("setns", namespace, _CLONE_NEWNET)
+
+
+def leave() -> None:
+    """Get a network namespace of one's own. `os.unshare` is new in Python 3.12. Raises OSError."""
+    _call("unshare", _CLONE_NEWNET)
+
+
+def _call(name: str, *arguments: int) -> None:
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments):
         code = ctypes.get_errno()
-        raise OSError(code, f"setns: {os.strerror(code)}")
+        raise OSError(code, f"{name}: {os.strerror(code)}")

@@ -26,6 +26,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -99,12 +100,15 @@ def got(path: Path) -> str:
         return ""
 
 
-def pause(begin: float) -> None:
-    """Wait before the next look of those that began then: by a tenth of the time so far.
+def looks(seconds: float) -> Iterator[None]:
+    """Yield for each look at what is waited for, until so many seconds are over.
 
-    A look costs time that a restore needs.
+    A look costs time that a restore needs: before the next one passes a tenth of the time so far.
     """
-    time.sleep(min(max(POLL, (time.monotonic() - begin) / 10), PATIENT_POLL))
+    begin = time.monotonic()
+    while time.monotonic() < begin + seconds:
+        yield
+        time.sleep(min(max(POLL, (time.monotonic() - begin) / 10), PATIENT_POLL))
 
 
 def create(directory: Path, call: Call) -> int:
@@ -127,15 +131,13 @@ def create(directory: Path, call: Call) -> int:
         raise
     if not os.fork():
         _restore(directory, command, Path(order["work"]), call.umask)
-    begin = time.monotonic()
-    while time.monotonic() < begin + order["seconds"]:
+    for _ in looks(order["seconds"]):
         pid, status = got(directory / "pid"), got(directory / "status")
         if pid:
             put(Path(call.value("--pid-file")), pid)
             return 0
         if status:
             return int(status) or 1
-        pause(begin)
     give_up(directory)
     return 1
 
@@ -198,12 +200,10 @@ def start(directory: Path, call: Call) -> int:
     if order.get("quiet"):
         _silence(directory, Path(order["quiet"]), order["drainer"])
     _tell(directory, "go")
-    begin = time.monotonic()
-    while time.monotonic() < begin + order["seconds"]:
+    for _ in looks(order["seconds"]):
         status = got(directory / "status")
         if status:
             return abs(int(status))
-        pause(begin)
     give_up(directory)
     return 1
 

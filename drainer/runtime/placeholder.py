@@ -4,7 +4,6 @@ Nothing of its image is run. Docker is shown one sleeping process in a network n
 and gives it addresses. Standard library only: it is used by the stand-in for runc.
 """
 
-import ctypes
 import os
 import signal
 import sys
@@ -12,12 +11,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from drainer import netlink
 from drainer.runtime.agent import put
 
 PROCESS = "process"
 """File in the placeholder's directory: pid and start time of its process, as /proc counts it."""
 
-_CLONE_NEWNET = 0x40000000
 _SLEEP = "/bin/sleep"
 _ARP_IGNORE = "/proc/sys/net/ipv4/conf/all/arp_ignore"
 """8 answers for no address (Documentation/networking/ip-sysctl.rst)."""
@@ -92,7 +91,7 @@ def _sleep(problem: int) -> None:
     """Become the sleeping process; never returns. `problem` closes when it is one."""
     try:
         os.setsid()
-        _unshare_network()
+        netlink.leave()
         # A peer that is back already must find nobody here rather than be refused.
         with suppress(OSError):
             Path(_ARP_IGNORE).write_text("8")
@@ -107,14 +106,6 @@ def _sleep(problem: int) -> None:
         os.write(problem, str(error).encode())
     finally:
         os._exit(1)
-
-
-def _unshare_network() -> None:
-    """Get a network namespace of one's own. `os.unshare` is new in Python 3.12."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNET):
-        code = ctypes.get_errno()
-        raise OSError(code, f"unshare: {os.strerror(code)}")
 
 
 def _wait(pid: int, begun: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from drainer import netlink
 from drainer.runtime import agent, placeholder
 
 MAY_UNSHARE = not subprocess.run(
@@ -70,7 +71,7 @@ def test_what_cannot_be_done_is_told(
     def refuse() -> None:
         raise PermissionError(1, "unshare: Operation not permitted")
 
-    monkeypatch.setattr(placeholder, "_unshare_network", refuse)
+    monkeypatch.setattr(netlink, "leave", refuse)
     assert placeholder.create(directory, directory / "init.pid") == 1
     assert "unshare: Operation not permitted" in capfd.readouterr().err
     assert not (directory / "init.pid").exists()
