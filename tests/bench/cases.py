@@ -1,6 +1,6 @@
 """What is measured: which programs, and in how many ways each is taken down and brought back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 FOLDERS = "-v /srv/bench:/srv/bench:ro -v /srv/ticks:/srv/ticks"
 SMALL = "trap exit TERM; while :; do echo $EPOCHREALTIME >>/srv/ticks/{}; sleep 1; done"
@@ -21,7 +21,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Way:
-    """How programs are taken down and brought back: by commands without a shell's features."""
+    """How programs are taken down and brought back, by shell commands."""
 
     name: str
     engine: str
@@ -106,7 +106,7 @@ class Case:
     rounds: int = 1
     fine: bool = False
     """Whether its programs give signs of life often enough to tell how long one was frozen."""
-    probes: tuple[str, ...] = field(default=())
+    probes: tuple[str, ...] = ()
     """Arguments of the prober, where programs do not say themselves that they are alive."""
 
 

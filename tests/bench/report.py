@@ -62,8 +62,7 @@ def main(file: Path, directory: Path) -> None:
 def table(case: str, records: list[Record]) -> str:
     """Return the Markdown of one case."""
     rows = [f"## {case}\n", _row(TITLES), _row("---" for _ in TITLES)]
-    for way in _unique(r["way"] for r in records if r["case"] == case):
-        some = [r for r in records if (r["case"], r["way"]) == (case, way)]
+    for way, some in _by_way(r for r in records if r["case"] == case).items():
         away = [seconds for r in some for seconds in r["away"]]
         own = way.startswith("drainer")
         rows.append(
@@ -93,8 +92,7 @@ def slopes(records: list[Record]) -> str:
         _row(("---",) * 4),
     ]
     small = [r for r in records if r["case"].endswith(" small")]
-    for way in _unique(r["way"] for r in small):
-        some = [r for r in small if r["way"] == way and r["up"]]
+    for way, some in _by_way(r for r in small if r["up"]).items():
         by_count = {
             n: [r for r in some if len(r["away"]) == n] for n in {len(r["away"]) for r in some}
         }
@@ -118,8 +116,7 @@ def picture(records: list[Record]) -> str:
         y += GAP
         parts.append(f'<text x="8" y="{y}" font-weight="bold">{escape(case)}</text>')
         bars = []
-        for way in _unique(r["way"] for r in records if r["case"] == case):
-            some = [r for r in records if (r["case"], r["way"]) == (case, way)]
+        for way, some in _by_way(r for r in records if r["case"] == case).items():
             down = _median(some, lambda r: r["down"]["seconds"])[0]
             bars.append((way, down, sum(_median(some, lambda r: r["up"] and r["up"]["returned"]))))
         scale = (WIDTH - LEFT - 110) / max(down + up for _, down, up in bars)
@@ -146,6 +143,13 @@ def picture(records: list[Record]) -> str:
     )
     paper = f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>'
     return "\n".join((opening, paper, title, *parts, "</svg>\n"))
+
+
+def _by_way(records: Iterable[Record]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        found.setdefault(record["way"], []).append(record)
+    return found
 
 
 def _unique(values: Iterable[str]) -> list[str]:

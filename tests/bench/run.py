@@ -190,7 +190,7 @@ def _start(host: Host, program: Program, engine: str) -> None:
 
 
 def measure(host: Host, case: Case, rounds: int) -> Iterator[Measurement | Failure]:
-    """Measure a case in all its ways: those of one engine in turn, the last one first every time.
+    """Measure a case in all its ways: those of one engine in turn, each round the other way round.
 
     What has failed once is left out from then on, and the others are begun anew.
     """

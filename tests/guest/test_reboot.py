@@ -10,7 +10,12 @@ import pytest
 from tests.guest.suites import route, set_up
 from tests.lab.host import Host
 from tests.lab.workloads import (
+    CLIENT,
+    COUNT,
+    LARGE,
+    LOCKED,
     NUMBERS,
+    TELL,
     Workload,
     nginx,
     number_log,
@@ -35,28 +40,6 @@ _HEALTH = "--health-interval 10s --health-timeout 60s"
 _LIMITS = "--memory 64m --cpus 0.5 --read-only --user 1000 --cap-drop ALL"
 NETWORK = "docker network create --ipv6 --subnet 10.77.0.0/24 --subnet fd77::/64 backend"
 
-# It holds a lock, and has a deleted file open that is larger than CRIU saves by default.
-LOCKED = (
-    "exec 9>/tmp/lock; flock 9; dd if=/dev/zero of=/tmp/big bs=1M count=3 2>/dev/null;"
-    " exec 8</tmp/big; rm /tmp/big; i=0;"
-    " while :; do i=$((i+1)); echo $i $(stat -Lc %s /proc/$$/fd/8); sleep 0.2; done"
-)
-# One connection for all, until it breaks.
-CLIENT = "while :; do while sleep 0.5; do echo incr hits; done | redis-cli -h redis; sleep 1; done"
-# The connections of both are kept; the second one has a transaction open on its own.
-COUNT = "while sleep 2; do echo incr hits; done | redis-cli -h counted"
-PSQL_OF_ALL = "/usr/lib/postgresql/*/bin/psql -h postgres -U postgres -Atq"
-TELL = (
-    f'until {PSQL_OF_ALL} -c begin; do sleep 1; done; (echo "begin;";'
-    ' echo "create table opened as select 7 as answer;"; until [ -e /tmp/go ]; do sleep 1; done;'
-    f' echo "table opened; commit;") | {PSQL_OF_ALL}; echo ended; sleep 100000'
-)
-# It holds 150 MiB, and changes little of it.
-LARGE = (
-    "import itertools, os, time; data = bytearray(os.urandom(1 << 20) * 150);"
-    " [(data.__setitem__(n * 4096, 1), print(n, flush=True), time.sleep(0.4))"
-    " for n in itertools.count(1)]"
-)
 TALK = "--network backend --restart always --label drainer.tcp=keep --label drainer.group=talk"
 KEPT = "--network backend --label drainer.tcp=keep --label drainer.group"
 BY_RUNTIME = (

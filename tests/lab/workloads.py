@@ -61,6 +61,29 @@ Each listens more slowly than the other one talks, so that much is always under 
 NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.4; done"
 """A shell program whose log is the series 1, 2, 3, ... two numbers a second."""
 
+# It holds a lock, and has a deleted file open that is larger than CRIU saves by default.
+LOCKED = (
+    "exec 9>/tmp/lock; flock 9; dd if=/dev/zero of=/tmp/big bs=1M count=3 2>/dev/null;"
+    " exec 8</tmp/big; rm /tmp/big; i=0;"
+    " while :; do i=$((i+1)); echo $i $(stat -Lc %s /proc/$$/fd/8); sleep 0.2; done"
+)
+# One connection for all, until it breaks.
+CLIENT = "while :; do while sleep 0.5; do echo incr hits; done | redis-cli -h redis; sleep 1; done"
+# The connections of both are kept; the second one has a transaction open on its own.
+COUNT = "while sleep 2; do echo incr hits; done | redis-cli -h counted"
+_PSQL = "/usr/lib/postgresql/*/bin/psql -h postgres -U postgres -Atq"
+TELL = (
+    f'until {_PSQL} -c begin; do sleep 1; done; (echo "begin;";'
+    ' echo "create table opened as select 7 as answer;"; until [ -e /tmp/go ]; do sleep 1; done;'
+    f' echo "table opened; commit;") | {_PSQL}; echo ended; sleep 100000'
+)
+# It holds 150 MiB, and changes little of it.
+LARGE = (
+    "import itertools, os, time; data = bytearray(os.urandom(1 << 20) * 150);"
+    " [(data.__setitem__(n * 4096, 1), print(n, flush=True), time.sleep(0.4))"
+    " for n in itertools.count(1)]"
+)
+
 _SERVICE_PATH = "/srv/lab/service.py"
 _TALK_PATH = "/srv/lab/talk.py"
 
