@@ -22,7 +22,7 @@ import manual  # noqa: E402
 
 from drainer import __version__  # noqa: E402
 from drainer.config.settings import sample  # noqa: E402
-from drainer.units import CATALOG, UNITS, render, template  # noqa: E402
+from drainer.units import CATALOG, FILES, render, template  # noqa: E402
 
 PROGRAM = Path("/usr/bin/drainer")
 LIBRARY = Path("usr/lib/drainer")
@@ -87,7 +87,7 @@ def _library(wheel: Path, python: str, target: Path) -> None:
 def _files(tree: Path, python: str) -> None:
     """Lay out everything but the library."""
     _put(tree / PROGRAM.relative_to("/"), LAUNCHER.replace("@PYTHON@", python), 0o755)
-    for unit in UNITS:
+    for unit in FILES:
         _put(tree / "usr/lib/systemd/system" / unit, render(unit, PROGRAM))
     _put(tree / "usr/lib/systemd/catalog" / CATALOG, template(CATALOG))
     _put(tree / "usr/share/bash-completion/completions/drainer", completion.bash())

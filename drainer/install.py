@@ -7,7 +7,7 @@ from drainer.errors import ConfigInvalidError, HostIncapableError
 from drainer.files import flush_directory, replace_file
 from drainer.host.run import Runner, run
 from drainer.text import printable
-from drainer.units import CATALOG, DRAIN_UNIT, UNITS, is_ours, render, template
+from drainer.units import CATALOG, DRAIN_UNIT, FILES, UNITS, is_ours, render, template
 
 UNIT_DIRECTORY = Path("/usr/local/lib/systemd/system")
 """Local software's place. /etc/systemd/system is the administrator's, and wins over it."""
@@ -82,8 +82,8 @@ def place(program: Path, own: Path = UNIT_DIRECTORY, packaged: Path = PACKAGED) 
     Units in `own` would come before those of a package. Never raises.
     """
     try:
-        complete = all(_read(packaged / unit) == render(unit, program) for unit in UNITS)
-        in_the_way = any((own / unit).exists() for unit in UNITS)
+        complete = all(_read(packaged / unit) == render(unit, program) for unit in FILES)
+        in_the_way = any((own / unit).exists() for unit in FILES)
     except OSError:
         return own
     return packaged if complete and not in_the_way else own
@@ -95,7 +95,7 @@ def plan_install(program: Path, unit_directory: Path = UNIT_DIRECTORY) -> tuple[
     Raises `ConfigInvalidError` when a file in the way is not drainer's own, or was changed.
     """
     actions = []
-    for unit in UNITS:
+    for unit in FILES:
         path = unit_directory / unit
         present = _read(path)
         if present is not None and not is_ours(present):
@@ -120,7 +120,7 @@ def install(
     systemctl = _Systemctl(runner)
     actions = list(plan_install(program, unit_directory))
     unit_directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for unit, action in zip(UNITS, actions, strict=True):
+    for unit, action in zip(FILES, actions, strict=True):
         if action.changed:
             replace_file(unit_directory / unit, render(unit, program).encode())
     if any(action.changed for action in actions) or _needs_reload(systemctl):
@@ -184,7 +184,7 @@ def uninstall(
             "run `drainer resume` first, or give them up with --force",
         )
     present = []
-    for path in (unit_directory / unit for unit in UNITS):
+    for path in (unit_directory / unit for unit in FILES):
         content = _read(path)
         if content is not None:
             if not is_ours(content):
@@ -234,7 +234,7 @@ def _state(systemctl: _Systemctl, unit: str, path: Path) -> UnitState:
 
 def _needs_reload(systemctl: _Systemctl) -> bool:
     """Tell whether an earlier installation ended before systemd read its files."""
-    question = ["systemctl", "show", "--property=NeedDaemonReload", "--value", *UNITS]
+    question = ["systemctl", "show", "--property=NeedDaemonReload", "--value", *FILES]
     return "yes" in systemctl.run(question, _SECONDS).output.split()
 
 

@@ -1,11 +1,12 @@
 """See to it that no checkpoint is restored from other images, or over other files, than its own."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 from types import MappingProxyType
 
+from drainer.carriers.base import Saved
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
 from drainer.errors import CheckpointInvalidError, ContainerGoneError, DrainerError
@@ -20,6 +21,7 @@ from drainer.evidence import (
     places,
 )
 from drainer.host.base import Host
+from drainer.host.following import Reading
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container
 from drainer.store import evidence_file
@@ -40,14 +42,15 @@ def secure(
     directory: str,
     deadline: Deadline,
     took: float,
+    read: Reading,
     known: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[str, tuple[str, ...]]:
     """Flush what a paused container's checkpoint has to be found with, and note it durably.
 
-    `directory` holds its images, whose dump took so many seconds; of some the digests may be known
-    (`foresee`). Returns the digest of what was noted, and sentences on what was not. Digests that
-    time does not allow are left out: they are worth less than the memory of this container, or of
-    those that wait for their turn.
+    `directory` holds its images, whose dump took so many seconds and of which some was `read`
+    meanwhile; the digests of those of pre-dumps may be known (`foresee`). Returns the digest of
+    what was noted, and sentences on what was not. Digests that time does not allow are left out:
+    they are worth less than the memory of this container, or of those that wait for their turn.
     """
     # After a power cut the files must be as the memory remembers them.
     for place in (directory, *host.written_places(container)):
@@ -56,7 +59,11 @@ def secure(
     found = host.files_in_use(container, FILES_LIMIT + 1)
     files = bounded(found)
     reading = deadline.part(took + SLACK_SECONDS, keep=DRAIN_RESERVE)
-    images = host.digests(directory, lambda: reading.over or deadline.interrupted, known)
+
+    def stop() -> bool:
+        return reading.over or deadline.interrupted
+
+    images = host.digests(directory, stop, {**known, **read(stop)})
     digest = evidence_file.write(record.directory, container.id, Evidence(images, files))
     notes = []
     if len(files) < len(found):
@@ -66,16 +73,26 @@ def secure(
     return digest, tuple(notes)
 
 
-def foresee(host: Host, directory: str, deadline: Deadline) -> Mapping[str, str]:
-    """Flush a pre-dump, and return the digests of it, by the names that a later dump gives them.
+def foresee(host: Host, saved: Sequence[Saved], deadline: Deadline) -> Mapping[str, str]:
+    """Flush pre-dumps, and return their digests, by the names that a later dump gives them.
 
     The container runs meanwhile. What there is no time for now is not to be read while it is frozen
     either: such a digest is empty.
     """
+    directory = saved[-1].directory
     host.flush(directory)
     left = deadline.left
     reading = deadline.part(math.inf if left is None else left / 4, keep=DRAIN_RESERVE)
-    found = host.digests(directory, lambda: reading.over or deadline.interrupted)
+
+    def stop() -> bool:
+        return reading.over or deadline.interrupted
+
+    known = {
+        (name if each is saved[-1] else f"../{PurePath(each.directory).name}/{name}"): digest
+        for each in saved
+        for name, digest in each.read(stop).items()
+    }
+    found = host.digests(directory, stop, known)
     behind = f"../{PurePath(directory).name}/"
     return {n if n.startswith("../") else behind + n: digest for n, digest in found.items()}
 
@@ -142,7 +159,11 @@ def restore_obstacle(
             return ""
         left = deadline.left
         reading = deadline.part(math.inf if left is None else left / 2, keep=RESUME_RESERVE)
-        images = host.digests(directory, lambda: reading.over or deadline.interrupted)
+        images = host.digests(
+            directory,
+            lambda: reading.over or deadline.interrupted,
+            host.known_digests(directory),
+        )
     except CheckpointInvalidError as error:
         return f"its checkpoint is damaged: {error.message}"
     if deadline.interrupted:

@@ -191,10 +191,10 @@ class TakeDown:
         limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
         begin = time.monotonic()
         try:
-            directory = self.carriers[entry.route].prepare(entry, limit)
+            saved = self.carriers[entry.route].prepare(entry, limit)
             self.prepared[entry.id] = time.monotonic() - begin
-            if directory:
-                self.foreseen[entry.id] = foresee(self.host, directory, self.deadline)
+            if saved:
+                self.foreseen[entry.id] = foresee(self.host, saved, self.deadline)
         except EngineTimeoutError:
             # It is still under way, and no second dump can be made beside it.
             raise
@@ -230,13 +230,13 @@ class TakeDown:
         carrier = self.carriers[entry.route]
         limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
         begin = time.monotonic()
-        carrier.checkpoint(entry, limit)
+        read = carrier.checkpoint(entry, limit)
         took = time.monotonic() - begin
         directory = carrier.images(entry)
         size = self.host.verify_checkpoint(directory)
         container = self.engine.inspect(entry.id)
         evidence, notes = secure(
-            *(self.host, self.record, container, directory, self.deadline, took),
+            *(self.host, self.record, container, directory, self.deadline, took, read),
             self.foreseen.get(entry.id, {}),
         )
         self._advance(

@@ -7,7 +7,11 @@ from pathlib import Path
 
 DRAIN_UNIT = "drainer-drain.service"
 RESUME_UNIT = "drainer-resume.service"
+AHEAD_UNIT = "drainer-read-ahead.service"
 UNITS = (DRAIN_UNIT, RESUME_UNIT)
+"""Those that are enabled."""
+FILES = (*UNITS, AHEAD_UNIT)
+"""All, as the resume unit wants another one."""
 
 CATALOG = "drainer.catalog"
 """Explains what drainer writes to the journal."""

@@ -1,10 +1,19 @@
 """What drain and resume ask of a route."""
 
-from collections.abc import Collection, Mapping
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
+from drainer.host.following import Reading
 from drainer.manifest import Entry
 from drainer.model import Container, Route
+
+
+class Saved(NamedTuple):
+    """What was saved of a container's memory before it was frozen."""
+
+    directory: str
+    read: Reading
+    """What was read of it so far."""
 
 
 class Carrier(Protocol):
@@ -14,13 +23,13 @@ class Carrier(Protocol):
     with the reason as the message, for what has failed. `timeout` is in seconds.
     """
 
-    def checkpoint(self, entry: Entry, timeout: float) -> None:
-        """Checkpoint a paused container and leave it paused."""
+    def checkpoint(self, entry: Entry, timeout: float) -> Reading:
+        """Checkpoint a paused container and leave it paused; return what was read of it so far."""
 
-    def prepare(self, entry: Entry, timeout: float) -> str:
+    def prepare(self, entry: Entry, timeout: float) -> Sequence[Saved]:
         """Save most of a running container's memory, so that its checkpoint takes less time.
 
-        Returns the directory of what was saved last; empty if nothing is. Raises as the others do;
+        Returns what was saved, the first time first. Raises as the others do;
         when what it has left behind is deleted, the checkpoint can be made nevertheless.
         """
 

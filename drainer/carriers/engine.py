@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Collection
 
+from drainer.carriers.base import Saved
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host, checkpoint_directory
+from drainer.host.following import Reading, nothing
 from drainer.manifest import Entry
 from drainer.model import Container, EngineFacts
 
@@ -32,7 +34,7 @@ class EngineCarrier:
         self._facts = facts
         self._sleep = sleep
 
-    def checkpoint(self, entry: Entry, timeout: float) -> None:
+    def checkpoint(self, entry: Entry, timeout: float) -> Reading:
         """Checkpoint a paused container and leave it paused."""
         began = time.time()
         try:
@@ -44,10 +46,12 @@ class EngineCarrier:
             if not cause:
                 raise
             raise EngineError(f"CRIU could not checkpoint it: {cause}", error.hint) from error
+        # Where it was written is containerd's affair.
+        return nothing
 
-    def prepare(self, entry: Entry, timeout: float) -> str:  # noqa: ARG002 - see below
+    def prepare(self, entry: Entry, timeout: float) -> tuple[Saved, ...]:  # noqa: ARG002 - see below
         """Do nothing: Docker knows of no such thing."""
-        return ""
+        return ()
 
     def let_go(self, entry: Entry) -> None:
         """Do nothing: `prepare` does nothing either."""

@@ -4,9 +4,11 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from drainer.carriers.base import Saved
 from drainer.criu_options import TCP_ESTABLISHED
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError, EngineUnavailableError
+from drainer.host.following import Reading
 from drainer.manifest import Entry
 from drainer.model import Container
 from drainer.runtime.base import Order, Place, Runtime
@@ -36,18 +38,19 @@ class RuntimeCarrier:
         self._runtime = runtime
         self._checkpoints = state / CHECKPOINTS
 
-    def checkpoint(self, entry: Entry, timeout: float) -> None:
+    def checkpoint(self, entry: Entry, timeout: float) -> Reading:
         """Checkpoint a paused container and leave it paused."""
-        place = self._place(entry)
-        self._runtime.checkpoint(entry.id, entry.runtime_root, place, entry.criu_options, timeout)
+        return self._runtime.checkpoint(
+            entry.id, entry.runtime_root, self._place(entry), entry.criu_options, timeout
+        )
 
-    def prepare(self, entry: Entry, timeout: float) -> str:
-        """Save most of a running container's memory; return the directory of what came last."""
+    def prepare(self, entry: Entry, timeout: float) -> tuple[Saved, ...]:
+        """Save most of a running container's memory, as often as that pays."""
         place = self._place(entry)
-        count = self._runtime.pre_dump(
+        readings = self._runtime.pre_dump(
             entry.id, entry.runtime_root, place, entry.criu_options, timeout
         )
-        return str(place.pre_dump(count)) if count else ""
+        return tuple(Saved(str(place.pre_dump(n)), read) for n, read in enumerate(readings, 1))
 
     def let_go(self, entry: Entry) -> None:
         """See that nothing of a pre-dump that was cut short keeps it frozen."""

@@ -1,7 +1,6 @@
 """The commands and their options.
 
-What a command needs to do its work is imported as it runs, so that help and refusals are there at
-once and no command waits for another one's modules.
+What a command needs to do its work is imported as it runs: none waits for another one's modules.
 """
 
 from pathlib import Path
@@ -174,6 +173,14 @@ def resume_command(
         at_boot=at_boot,
         as_json=as_json,
     )
+
+
+@app.command("read-ahead")
+def read_ahead_command(*, context: typer.Context) -> None:
+    """Read the checkpoints that wait for a resume, until one begins."""
+    from drainer.cli import ahead
+
+    ahead.run(_settings(context, lenient=True))
 
 
 @app.command("reboot")

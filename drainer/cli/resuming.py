@@ -109,6 +109,7 @@ def bring_back(
 ) -> Manifest:
     """Resume what a manifest waits for, and say how far it is, to `hook` too."""
     engine, host = settings.engine(), settings.host()
+    host.end_reading_ahead()
     manifest, facts = record.manifest, engine.facts()
     require_same_engine(manifest, engine, facts)
     now = host.facts()

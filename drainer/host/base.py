@@ -63,6 +63,21 @@ class Host(Protocol):
         Raises `CheckpointInvalidError` naming the first file that cannot be read.
         """
 
+    def read_ahead(self, directory: str, stop: Callable[[], bool]) -> None:
+        """Find and keep the `digests` of the CRIU images in `directory`, for this boot.
+
+        Raises `DrainerError` when they cannot be read or kept.
+        """
+
+    def known_digests(self, directory: str) -> dict[str, str]:
+        """Return what `read_ahead` found of images that are still the same files. Never raises."""
+
+    def end_reading_ahead(self) -> None:
+        """Let nothing more be read ahead in this boot. Never raises."""
+
+    def ahead_has_ended(self) -> bool:
+        """Tell whether that was said."""
+
     def files_in_use(self, container: Container, limit: int) -> tuple[FileNote, ...]:
         """Note the plain files that a paused container's processes have open or mapped.
 

@@ -57,6 +57,9 @@ class FakeHost:
         """Places that are not on that disk, by the names of the fields of `Places`."""
         self.memory: int | None = None
         """Free bytes of memory."""
+        self.ahead: dict[str, dict[str, str]] = {}
+        """The digests that were found in this boot before a resume, by directory."""
+        self.ahead_ended = False
         self._lock = threading.Lock()
         self._boots = 1
 
@@ -65,6 +68,8 @@ class FakeHost:
         with self._lock:
             self._boots += 1
             self.shutdown = ""
+            self.ahead = {}
+            self.ahead_ended = False
             boot_id = f"00000000-0000-4000-8000-{self._boots:012d}"
             self.host_facts = replace(self.host_facts, boot_id=boot_id)
 
@@ -115,7 +120,7 @@ class FakeHost:
         self,
         directory: str,
         stop: Callable[[], bool],
-        known: Mapping[str, str] = MappingProxyType({}),  # noqa: ARG002 - it costs nothing
+        known: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, str]:
         """Take the checkpoint for two images."""
         try:
@@ -123,7 +128,28 @@ class FakeHost:
         except (KeyError, ContainerGoneError) as error:
             raise CheckpointInvalidError(f"{directory}: no directory") from error
         images = {"inventory.img": directory.encode(), "pages-1.img": content}
-        return {n: "" if stop() else hashlib.sha256(c).hexdigest() for n, c in images.items()}
+        return {
+            n: known[n] if n in known else "" if stop() else hashlib.sha256(c).hexdigest()
+            for n, c in images.items()
+        }
+
+    def read_ahead(self, directory: str, stop: Callable[[], bool]) -> None:
+        """Keep them until the next boot in `ahead`."""
+        with self._lock:
+            self.ahead[directory] = self.digests(directory, stop)
+
+    def known_digests(self, directory: str) -> dict[str, str]:
+        """Return what is in `ahead`."""
+        with self._lock:
+            return self.ahead.get(directory, {})
+
+    def end_reading_ahead(self) -> None:
+        """Note it."""
+        self.ahead_ended = True
+
+    def ahead_has_ended(self) -> bool:
+        """Tell whether it was noted."""
+        return self.ahead_ended
 
     def files_in_use(self, container: Container, limit: int) -> tuple[FileNote, ...]:
         """Ask the engine for the files."""

@@ -8,9 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
-from drainer.errors import CheckpointInvalidError, DrainerError
+from drainer.errors import CheckpointInvalidError, DrainerError, StorageError
 from drainer.evidence import FileNote
 from drainer.host import (
+    ahead,
     cgroups,
     containerd,
     cpu,
@@ -44,11 +45,13 @@ class LinuxHost:
         runner: Runner = run,
         criu_configuration: Path = criu.CONFIGURATION,
         groups: Path = cgroups.CGROUPS,
+        ahead_place: Path = ahead.DIRECTORY,
     ) -> None:
         self._proc = Proc(proc)
         self._run = runner
         self._criu_configuration = criu_configuration
         self._cgroups = groups
+        self._ahead = ahead_place
         self._sight: containerd.Sight | None = None
 
     def facts(self) -> HostFacts:
@@ -124,6 +127,26 @@ class LinuxHost:
     ) -> dict[str, str]:
         """Read CRIU's images."""
         return images.digests(Path(directory), stop, known)
+
+    def read_ahead(self, directory: str, stop: Callable[[], bool]) -> None:
+        """Keep them in /run."""
+        images_there = Path(directory)
+        try:
+            ahead.read(images_there, lambda: images.digests(images_there, stop), self._ahead)
+        except OSError as error:
+            raise StorageError(f"{printable(directory)}: {error.strerror}") from error
+
+    def known_digests(self, directory: str) -> dict[str, str]:
+        """Look there."""
+        return ahead.known(Path(directory), self._ahead)
+
+    def end_reading_ahead(self) -> None:
+        """Leave a mark there."""
+        ahead.end(self._ahead)
+
+    def ahead_has_ended(self) -> bool:
+        """Look for it."""
+        return ahead.ended(self._ahead)
 
     def files_in_use(self, container: Container, limit: int) -> tuple[FileNote, ...]:
         """Look at what a paused container's processes have open and mapped."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from drainer.host.following import Reading
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -60,23 +62,23 @@ class Runtime(Protocol):
 
     def checkpoint(
         self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
-    ) -> None:
+    ) -> Reading:
         """Checkpoint a paused container into `place`; leave it paused.
 
-        There must be nothing in that place but a pre-dump of the container. `timeout` is in
-        seconds; what takes longer is ended, which takes as long again as `drainer.runtime.abort`
-        says. Raises `RuntimeRefusedError` with CRIU's reason, or because it
-        took longer; `EngineTimeoutError` when it could not be ended and goes on.
+        There must be nothing in that place but a pre-dump of the container. Returns what was read
+        of the images meanwhile. `timeout` is in seconds; what takes longer is ended, which takes as
+        long again as `drainer.runtime.abort` says. Raises `RuntimeRefusedError` with CRIU's reason,
+        or because it took longer; `EngineTimeoutError` when it could not be ended and goes on.
         """
 
     def pre_dump(
         self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
-    ) -> int:
+    ) -> Sequence[Reading]:
         """Save most of a running container's memory into `place`, which must not exist.
 
-        It runs on. A checkpoint into the same place needs only what has changed since. Returns how
-        often that was done (`Place.pre_dump`). `timeout` is in seconds, for all of it. Raises as
-        `checkpoint`; the place may hold something then.
+        It runs on. A checkpoint into the same place needs only what has changed since. Returns what
+        was read of each `Place.pre_dump`, from the first on. `timeout` is in seconds, for all of
+        it. Raises as `checkpoint`; the place may hold something then.
         """
 
     def thaw(self, container: str, root: str) -> None:

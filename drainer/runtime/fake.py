@@ -6,6 +6,7 @@ from pathlib import Path
 
 from drainer.engine.fake import FakeEngine
 from drainer.errors import ContainerGoneError, EngineError, RuntimeRefusedError
+from drainer.host.following import Reading, nothing
 from drainer.runtime.base import Order, Place
 
 
@@ -38,7 +39,7 @@ class FakeRuntime:
         place: Place,
         criu: Sequence[str],  # noqa: ARG002 - nor CRIU
         timeout: float,  # noqa: ARG002 - it takes no time
-    ) -> None:
+    ) -> Reading:
         """Keep what the container has in memory."""
         with self.engine.runtime_call("dump", container) as daemon:
             if not daemon.find(container).container.running:
@@ -48,6 +49,7 @@ class FakeRuntime:
             except EngineError as error:
                 message = f"CRIU could not checkpoint it: {error.message}"
                 raise RuntimeRefusedError(message) from error
+        return nothing
 
     def pre_dump(
         self,
@@ -56,13 +58,13 @@ class FakeRuntime:
         place: Place,  # noqa: ARG002 - and nothing is on disk
         criu: Sequence[str],  # noqa: ARG002 - nor CRIU
         timeout: float,  # noqa: ARG002 - it takes no time
-    ) -> int:
+    ) -> tuple[Reading, ...]:
         """See whether it could be saved."""
         with self.engine.runtime_call("pre_dump", container) as daemon:
             found = daemon.find(container).container
             if not found.running or found.paused:
                 raise RuntimeRefusedError("CRIU could not checkpoint it: it is frozen")
-        return 0
+        return ()
 
     def thaw(self, container: str, root: str) -> None:  # noqa: ARG002 - there is no runc
         """Note it in `thawed`."""

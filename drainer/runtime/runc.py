@@ -11,6 +11,7 @@ from pathlib import Path
 
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.criu_log import first_error
+from drainer.host.following import Reading, following
 from drainer.host.run import Runner, run
 from drainer.runtime import agent, quiet, stand_in
 from drainer.runtime.abort import abort
@@ -51,25 +52,27 @@ class Runc:
 
     def checkpoint(
         self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
-    ) -> None:
+    ) -> Reading:
         """Checkpoint a paused container into `place`; leave it paused."""
         past = _pre_dumps(place)
         parent = ["--parent-path", f"../{place.pre_dump(past).name}"] if past else []
         self._prepare(place, place.images, criu)
-        self._dump(
+        reading = self._dump(
             container, root, place, place.images, ["--leave-running", *parent], criu, timeout
         )
         try:
             place.unused.touch(mode=0o600)
         except OSError as error:
             raise _storage(place.path, error) from error
+        return reading
 
     def pre_dump(
         self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
-    ) -> int:
+    ) -> list[Reading]:
         """Save most of a running container's memory into `place`, again as long as that pays."""
         end = time.monotonic() + timeout
         sizes: list[int] = []
+        readings: list[Reading] = []
         while len(sizes) < MOST_PRE_DUMPS and _pays(sizes):
             images = place.pre_dump(len(sizes) + 1)
             parent = ["--parent-path", f"../{place.pre_dump(len(sizes)).name}"] if sizes else []
@@ -77,9 +80,10 @@ class Runc:
             if sizes and left < timeout / 2:
                 break
             self._prepare(place, images, criu)
-            self._dump(container, root, place, images, ["--pre-dump", *parent], criu, left)
+            how = ["--pre-dump", *parent]
+            readings.append(self._dump(container, root, place, images, how, criu, left))
             sizes.append(sum(file.stat().st_size for file in images.glob("pages-*.img")))
-        return len(sizes)
+        return readings
 
     def _prepare(self, place: Place, images: Path, criu: Sequence[str]) -> None:
         try:
@@ -101,7 +105,7 @@ class Runc:
         how: Sequence[str],
         criu: Sequence[str],
         timeout: float,
-    ) -> None:
+    ) -> Reading:
         """Let runc dump into `images`, which is empty, and end that if it takes too long."""
         command = [
             *(self._runc, "--root", root, "--log", str(place.work / "runc.log")),
@@ -126,7 +130,8 @@ class Runc:
         except OSError as error:
             raise RuntimeRefusedError(f"{self._runc} cannot be run: {error.strerror}") from error
         try:
-            status = process.wait(timeout)
+            with following(images) as reading:
+                status = process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             late = f"its checkpoint was not made within {timeout:.0f} s"
             if abort(process, images, Path(root, container), self._run):
@@ -135,6 +140,7 @@ class Runc:
         if status:
             cause = first_error(_text(place.work / "dump.log")) or _last_message(place)
             raise RuntimeRefusedError(f"CRIU could not checkpoint it: {printable(cause)}")
+        return reading
 
     def thaw(self, container: str, root: str) -> None:
         """Let a container run on that a killed CRIU has left frozen.

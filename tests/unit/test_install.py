@@ -14,7 +14,7 @@ from drainer.install import (
     remove_catalog,
     uninstall,
 )
-from drainer.units import CATALOG, DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours, render, template
+from drainer.units import CATALOG, DRAIN_UNIT, FILES, RESUME_UNIT, UNITS, is_ours, render, template
 
 PROGRAM = Path("/opt/drainer/bin/drainer")
 
@@ -69,19 +69,19 @@ def units(tmp_path: Path) -> Path:
 
 
 def test_a_plan_changes_nothing(units: Path) -> None:
-    expected = tuple(Action("write", str(units / unit), changed=True) for unit in UNITS)
+    expected = tuple(Action("write", str(units / unit), changed=True) for unit in FILES)
     assert plan_install(PROGRAM, units) == expected
     assert not units.exists()
 
 
 def test_units_are_written_but_take_no_part_unasked(units: Path, systemctl: Systemctl) -> None:
     outcome = install(PROGRAM, units, runner=systemctl)
-    for unit in UNITS:
+    for unit in FILES:
         path = units / unit
         assert is_ours(path.read_text())
         assert str(PROGRAM) in path.read_text()
         assert path.stat().st_mode & 0o777 == 0o644
-    assert len(list(units.iterdir())) == len(UNITS)
+    assert len(list(units.iterdir())) == len(FILES)
     assert systemctl.reloads == 1
     assert not systemctl.enabled | systemctl.active
     assert any(f"enable {DRAIN_UNIT} {RESUME_UNIT}" in line for line in outcome.advice)
@@ -120,7 +120,7 @@ def test_an_interrupted_installation_is_completed(units: Path, systemctl: System
 def test_another_program_path_is_an_update(units: Path, systemctl: Systemctl) -> None:
     install(PROGRAM, units, enable=True, runner=systemctl)
     outcome = install(Path("/opt/new/drainer"), units, enable=True, runner=systemctl)
-    assert [a.what for a in outcome.actions if a.changed] == ["write", "write", "reload"]
+    assert [a.what for a in outcome.actions if a.changed] == ["write", "write", "write", "reload"]
     assert "/opt/new/drainer" in (units / RESUME_UNIT).read_text()
 
 
@@ -158,14 +158,14 @@ def test_uninstalling_waits_for_a_pending_resume(units: Path, systemctl: Systemc
     install(PROGRAM, units, enable=True, runner=systemctl)
     with pytest.raises(ConfigInvalidError, match="wait to be brought back"):
         uninstall(units, pending=True, runner=systemctl)
-    assert len(list(units.iterdir())) == len(UNITS)
+    assert len(list(units.iterdir())) == len(FILES)
     uninstall(units, pending=True, force=True, runner=systemctl)
     assert list(units.iterdir()) == []
 
 
 def package(directory: Path, program: Path = PROGRAM) -> Path:
     directory.mkdir(parents=True)
-    for unit in UNITS:
+    for unit in FILES:
         (directory / unit).write_text(render(unit, program))
     return directory
 
@@ -199,7 +199,7 @@ def test_the_files_of_a_package_stay(units: Path, systemctl: Systemctl, tmp_path
     outcome = uninstall(units, packaged, runner=systemctl)
     assert [a.what for a in outcome.actions] == ["stop", "disable"] * 2
     assert not systemctl.enabled | systemctl.active
-    assert {path.name for path in packaged.iterdir()} == set(UNITS)
+    assert {path.name for path in packaged.iterdir()} == set(FILES)
 
 
 def test_the_catalog_is_written_once_and_removed(systemctl: Systemctl, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from drainer.deadline import Deadline
 from drainer.errors import DrainerError
 from drainer.evidence import FILES_LIMIT, FileNote
+from drainer.host.following import nothing
 from drainer.integrity import check_files, restore_obstacle, secure
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Mount
@@ -346,7 +347,7 @@ def test_checksums_at_the_drain_take_little_of_the_time(
     record = Record(world.file, world.drain())
     reading = Reading(world)
     place = images(record.manifest.entries[0])
-    _, notes = secure(world.host, record, web, place, reading.deadline(budget), dump)
+    _, notes = secure(world.host, record, web, place, reading.deadline(budget), dump, nothing)
     assert reading.now == expected
     assert notes == ("there was no time for the checksums of its checkpoint",)
 

@@ -1,11 +1,13 @@
 """Most of a large container's memory is saved before it is frozen."""
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from drainer.carriers.base import Saved
 from drainer.criu_options import TRACKING
 from drainer.deadline import Deadline
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError
@@ -114,12 +116,22 @@ def test_what_a_killed_pre_dump_has_left_frozen_is_thawed(world: World) -> None:
     world.check_promise()
 
 
-def test_digests_of_a_pre_dump_have_the_names_that_a_dump_gives_them(world: World) -> None:
-    found = {"pages-1.img": "a", "../pre-1/pages-1.img": "b", "pagemap-1.img": ""}
-    world.host.digests = lambda *_: found  # type: ignore[method-assign]
-    assert foresee(world.host, "/checkpoints/x/pre-2", Deadline(None)) == {
+def test_digests_of_pre_dumps_have_the_names_that_a_dump_gives_them(world: World) -> None:
+    asked: list[Mapping[str, str]] = []
+
+    def digests(_: str, __: Callable[[], bool], known: Mapping[str, str]) -> dict[str, str]:
+        asked.append(known)
+        return {"pages-1.img": "a", "../pre-1/pages-1.img": "b", "pagemap-1.img": ""}
+
+    world.host.digests = digests  # type: ignore[method-assign, assignment]
+    saved = [
+        Saved("/checkpoints/x/pre-1", lambda _: {"pages-1.img": "b"}),
+        Saved("/checkpoints/x/pre-2", lambda _: {"pages-1.img": "a"}),
+    ]
+    assert foresee(world.host, saved, Deadline(None)) == {
         "../pre-2/pages-1.img": "a",
         "../pre-1/pages-1.img": "b",
         "../pre-2/pagemap-1.img": "",
     }
+    assert asked == [{"pages-1.img": "a", "../pre-1/pages-1.img": "b"}]
     assert world.host.flushed == ["/checkpoints/x/pre-2"]

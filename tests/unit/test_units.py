@@ -7,7 +7,17 @@ import pytest
 
 from drainer.cli.wiring import GRACE
 from drainer.config.model import LONGEST_DRAIN, Config
-from drainer.units import DRAIN_UNIT, RESUME_UNIT, UNITS, is_ours, render, template
+from drainer.host import ahead
+from drainer.units import (
+    AHEAD_UNIT,
+    DRAIN_UNIT,
+    FILES,
+    RESUME_UNIT,
+    UNITS,
+    is_ours,
+    render,
+    template,
+)
 
 PROGRAM = Path("/usr/bin/env")
 
@@ -26,7 +36,7 @@ def seconds(unit: str, key: str) -> int:
 
 
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    paths = [tmp_path / unit for unit in UNITS]
+    paths = [tmp_path / unit for unit in FILES]
     for path in paths:
         path.write_text(render(path.name, PROGRAM))
     # Without the option unknown keys are no error.
@@ -136,7 +146,17 @@ def test_a_resume_is_stopped_before_the_drain_and_can_be_started_again() -> None
     assert "RemainAfterExit" not in found
 
 
-@pytest.mark.parametrize("unit", UNITS)
+def test_what_reads_ahead_waits_for_nothing_of_docker_and_may_do_nothing_but_read() -> None:
+    found = settings(AHEAD_UNIT)
+    assert not {"After", "Requires", "BindsTo", "PartOf", "Before", "Conflicts"} & found.keys()
+    assert settings(RESUME_UNIT)["Wants"] == AHEAD_UNIT
+    assert found["CapabilityBoundingSet"] == ""
+    assert found["ProtectSystem"] == "strict"
+    assert f"/run/{found['RuntimeDirectory']}" == str(ahead.DIRECTORY)
+    assert "WantedBy" not in found
+
+
+@pytest.mark.parametrize("unit", FILES)
 def test_a_rendered_unit_is_recognised_until_it_is_changed(unit: str) -> None:
     content = render(unit, PROGRAM)
     assert is_ours(content)

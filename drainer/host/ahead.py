@@ -1,0 +1,83 @@
+"""What was read of checkpoints since the boot, before Docker was up: their digests.
+
+They are good for this boot, and for files that are still the very same.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+DIRECTORY = Path("/run/drainer-ahead")
+
+_ENDED = "ended"
+
+Identity = list[int]
+"""What changes when a file is replaced or written to, whoever tries to hide it."""
+
+
+def read(images: Path, find: Callable[[], Mapping[str, str]], place: Path = DIRECTORY) -> None:
+    """Note the digests of the files in a directory, by name, which `find` reads.
+
+    Raises `OSError`, and what `find` raises.
+    """
+    before = _identities(images, _names(images))
+    found = {name: digest for name, digest in find().items() if digest}
+    after = _identities(images, found)
+    content = {
+        name: [digest, *after[name]]
+        for name, digest in found.items()
+        if name in after and before.get(name) == after[name]
+    }
+    place.mkdir(mode=0o700, exist_ok=True)
+    new = place / f"{_file(images)}.new"
+    new.write_text(json.dumps(content))
+    new.replace(place / _file(images))
+
+
+def known(images: Path, place: Path = DIRECTORY) -> dict[str, str]:
+    """Return the digests that were noted of a directory's files, by name. Never raises."""
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        content = json.loads((place / _file(images)).read_bytes())
+        seen = _identities(images, content)
+        return {
+            name: str(digest)
+            for name, (digest, *identity) in content.items()
+            if seen.get(name) == identity
+        }
+    return {}
+
+
+def end(place: Path = DIRECTORY) -> None:
+    """Let nothing more be read in this boot: a resume has begun. Never raises."""
+    with suppress(OSError):
+        place.mkdir(mode=0o700, exist_ok=True)
+        (place / _ENDED).touch()
+
+
+def ended(place: Path = DIRECTORY) -> bool:
+    """Tell whether that was said."""
+    return os.path.lexists(place / _ENDED)
+
+
+def _file(images: Path) -> str:
+    return f"{hashlib.sha256(os.fsencode(images)).hexdigest()[:32]}.json"
+
+
+def _names(images: Path) -> list[str]:
+    """Return the names of files in a directory, and in those of pre-dumps beside it."""
+    beside = (path for found in images.parent.glob("pre-*") for path in found.iterdir())
+    return [*(p.name for p in images.iterdir()), *(f"../{p.parent.name}/{p.name}" for p in beside)]
+
+
+def _identities(images: Path, names: Iterable[str]) -> dict[str, Identity]:
+    """Return how the files of these names are found now; without those that are not there."""
+    found: dict[str, Identity] = {}
+    for name in names:
+        with suppress(OSError):
+            file = (images / name).lstat()
+            times = (file.st_mtime_ns, file.st_ctime_ns)
+            found[name] = [file.st_dev, file.st_ino, file.st_size, *times]
+    return found

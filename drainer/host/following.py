@@ -1,0 +1,116 @@
+"""Read the pages of memory that CRIU writes as they come, so that their digests are known early.
+
+CRIU only ever appends to a file of pages (criu/page-xfer.c), so that what has been read of it stays
+as it is. Read later, all of it would have to be read while its container is frozen.
+"""
+
+import ctypes
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+Reading = Callable[[Callable[[], bool]], dict[str, str]]
+"""Reads to the end what was begun, once all is written, until `stop` says yes.
+
+Returns the SHA-256 of each such file, in hexadecimal, by its name; empty if it was stopped.
+"""
+
+POLL = 0.1
+"""Seconds between two looks for more."""
+_CHUNK = 1 << 20
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE_OUT = 2
+"""SYNC_FILE_RANGE_WRITE: begin to write it to disk, and do not wait (sync_file_range(2))."""
+
+
+def nothing(stop: Callable[[], bool]) -> dict[str, str]:  # noqa: ARG001 - a `Reading`
+    """Return no digest: nothing was read."""
+    return {}
+
+
+@contextmanager
+def following(directory: Path) -> Iterator[Reading]:
+    """Read the files of pages in a directory while the block runs, as far as they are written.
+
+    What is yielded is to be called after the block; until then reading goes on, unless the block
+    has failed. Whatever cannot be read has no digest.
+    """
+    follower = _Follower(directory)
+    follower.start()
+    try:
+        yield follower.finish
+    except BaseException:
+        follower.stopped.set()
+        raise
+    finally:
+        follower.written.set()
+
+
+class _Follower(threading.Thread):
+    def __init__(self, directory: Path) -> None:
+        super().__init__(name="follower", daemon=True)
+        self.written = threading.Event()
+        """That nothing more is written."""
+        self.stopped = threading.Event()
+        """That nothing more is to be read."""
+        self._directory = directory
+        self._files: dict[str, _File] = {}
+        self._write_out = ctypes.CDLL(None, use_errno=True).sync_file_range
+        self._write_out.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+    def run(self) -> None:
+        """Read what there is, again and again, until that is all."""
+        complete = False
+        while not complete and not self.stopped.is_set():
+            complete = self.written.wait(POLL)
+            for path in self._directory.glob("pages-*.img"):
+                self._files.setdefault(path.name, _File())
+            for name in tuple(self._files):
+                with suppress(OSError):
+                    self._read(name)
+
+    def finish(self, stop: Callable[[], bool]) -> dict[str, str]:
+        """Wait until all is read; return the digests."""
+        while self.is_alive():
+            self.join(POLL)
+            if stop():
+                self.stopped.set()
+        return {
+            name: "" if self.stopped.is_set() else file.digest.hexdigest()
+            for name, file in self._files.items()
+            if file.sound
+        }
+
+    def _read(self, name: str) -> None:
+        """Read on to the present end of a file."""
+        file = self._files[name]
+        sound, file.sound = file.sound, False
+        descriptor = os.open(self._directory / name, _OPEN)
+        try:
+            found = os.fstat(descriptor)
+            if not sound or file.number not in {0, found.st_ino} or found.st_size < file.size:
+                return
+            file.number = found.st_ino
+            while not self.stopped.is_set() and (chunk := os.pread(descriptor, _CHUNK, file.size)):
+                # The kernel would begin with it only when much of its memory waits to be written.
+                self._write_out(descriptor, file.size, len(chunk), _WRITE_OUT)
+                file.digest.update(chunk)
+                file.size += len(chunk)
+            file.sound = True
+        finally:
+            os.close(descriptor)
+
+
+class _File:
+    """What was read of one file."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self.number = 0
+        """The inode; 0 while nothing was read."""
+        self.sound = True
+        """Whether all could be read, and nothing was changed that had been read."""

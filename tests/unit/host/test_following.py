@@ -1,0 +1,140 @@
+"""What CRIU writes is read as it comes."""
+
+import hashlib
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from drainer.host import following as module
+from drainer.host.following import following
+
+MIB = 1 << 20
+BYTES = os.urandom(5 * MIB + 17)
+DIGEST = hashlib.sha256(BYTES).hexdigest()
+
+
+def on() -> bool:
+    return False
+
+
+def threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name == "follower"]
+
+
+def until_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait until something has read a file to its end."""
+    begin = time.monotonic()
+    size = file.stat().st_size
+    pread = os.pread
+    reached = threading.Event()
+
+    def watched(descriptor: int, count: int, offset: int) -> bytes:
+        if offset >= size:
+            reached.set()
+        return pread(descriptor, count, offset)
+
+    monkeypatch.setattr(os, "pread", watched)
+    assert reached.wait(10), time.monotonic() - begin
+    monkeypatch.undo()
+
+
+def test_files_of_pages_are_read_as_they_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "core-1.img").write_bytes(b"core")
+    with following(tmp_path) as read:
+        with (tmp_path / "pages-1.img").open("wb") as file:
+            for begin in range(0, len(BYTES), MIB):
+                file.write(BYTES[begin : begin + MIB])
+                file.flush()
+                if begin == 2 * MIB:
+                    until_read(tmp_path / "pages-1.img", monkeypatch)
+        (tmp_path / "pages-2.img").write_bytes(b"two")
+    assert read(on) == {"pages-1.img": DIGEST, "pages-2.img": hashlib.sha256(b"two").hexdigest()}
+    assert not threads()
+
+
+def test_it_goes_on_without_being_waited_for(tmp_path: Path) -> None:
+    with following(tmp_path) as read:
+        (tmp_path / "pages-1.img").write_bytes(BYTES)
+    end = time.monotonic() + 10
+    while threads() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not threads()
+    assert read(on) == {"pages-1.img": DIGEST}
+
+
+def test_it_ends_when_there_is_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pread = os.pread
+
+    def slow(descriptor: int, _: int, offset: int) -> bytes:
+        time.sleep(0.05)
+        return pread(descriptor, 1000, offset)
+
+    monkeypatch.setattr(os, "pread", slow)
+    with following(tmp_path) as read:
+        (tmp_path / "pages-1.img").write_bytes(BYTES)
+    begin = time.monotonic()
+    assert read(lambda: time.monotonic() > begin + 0.5) == {"pages-1.img": ""}
+    assert time.monotonic() < begin + 5
+    assert not threads()
+
+
+def test_a_dump_that_failed_is_read_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+
+    def slow(_: int, __: int, offset: int) -> bytes:
+        reads.append(offset)
+        time.sleep(0.05)
+        return b"x"
+
+    monkeypatch.setattr(os, "pread", slow)
+    (tmp_path / "pages-1.img").write_bytes(BYTES)
+
+    def fail() -> None:
+        with following(tmp_path):
+            while not reads:
+                time.sleep(0.01)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    end = time.monotonic() + 5
+    while threads() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not threads()
+
+
+@pytest.mark.parametrize("change", ["replaced", "cut", "removed", "link"])
+def test_what_is_not_as_it_was_read_has_no_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    file = tmp_path / "pages-1.img"
+    with following(tmp_path) as read:
+        file.write_bytes(BYTES)
+        until_read(file, monkeypatch)
+        if change == "replaced":
+            (tmp_path / "new").write_bytes(BYTES)
+            (tmp_path / "new").replace(file)
+        elif change == "cut":
+            os.truncate(file, 5)
+        else:
+            file.unlink()
+            if change == "link":
+                (tmp_path / "new").write_bytes(BYTES)
+                file.symlink_to(tmp_path / "new")
+    assert read(on) == {}
+
+
+def test_a_kernel_that_cannot_write_out_early_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_WRITE_OUT", 1 << 30)
+    with following(tmp_path) as read:
+        (tmp_path / "pages-1.img").write_bytes(BYTES)
+    assert read(on) == {"pages-1.img": DIGEST}
