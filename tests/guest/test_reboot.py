@@ -236,6 +236,11 @@ def test_a_transaction_that_was_open_can_be_committed(story: Story) -> None:
     assert host.output(f"{PSQL} -c 'table opened'") == "7"
 
 
+def test_checkpoints_were_read_while_docker_started(story: Story) -> None:
+    said = story.host.journal("-b", "-u", "drainer-read-ahead.service", "-o", "cat")
+    assert re.search(r"^checkpoints read ahead: [1-9]", said, re.MULTILINE), said
+
+
 def test_most_of_a_large_one_was_saved_before_it_was_frozen(story: Story) -> None:
     assert {name for name, entry in story.plan.items() if entry["pre_dump"]} == {"large"}
     assert not any("beforehand" in note for note in story.status["large"]["notes"])

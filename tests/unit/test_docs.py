@@ -127,7 +127,9 @@ def test_the_readme_installs_as_the_lab_does() -> None:
 def test_the_readme_names_only_commands_and_options_that_exist() -> None:
     text = read("README.md") + "".join(page.read_text(encoding="utf-8") for page in PAGES[1:])
     code = "\n".join((*re.findall(r"`([^`\n]+)`", without_code(text)), *blocks(text)))
-    used = re.findall(r"^(?:# )?drainer ((?:config )?[a-z-]+)((?: --[a-z-]+)*)", code, re.MULTILINE)
+    used = re.findall(
+        r"^(?:# )?drainer ((?:config )?[a-z][a-z-]+)((?: --[a-z-]+)*)", code, re.MULTILINE
+    )
     assert {verb for verb, _ in used} == set(COMMANDS)
     for verb, options in used:
         assert set(options.split()) <= {*declared(verb), "--help"}, verb
