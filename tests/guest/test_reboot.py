@@ -12,11 +12,13 @@ from tests.lab.host import Host
 from tests.lab.workloads import (
     CLIENT,
     COUNT,
+    FILES,
     LARGE,
     LOCKED,
     NUMBERS,
     TELL,
     Workload,
+    download,
     nginx,
     number_log,
     numbers,
@@ -44,7 +46,7 @@ TALK = "--network backend --restart always --label drainer.tcp=keep --label drai
 KEPT = "--network backend --label drainer.tcp=keep --label drainer.group"
 BY_RUNTIME = (
     *("redis", "client", "withinit", "linked", "locked", "caller", "called"),
-    *("counted", "counter-client", "postgres", "teller"),
+    *("counted", "counter-client", "postgres", "teller", "files", "download"),
 )
 """Those that Docker itself cannot restore, even where it can restore others."""
 
@@ -75,6 +77,8 @@ CARRIED = (
     redis("counted", f"{KEPT}=count"),
     Workload("counter-client", "lab/redis", f"sh -c '{COUNT}'", f"{KEPT}=count"),
     Workload("teller", "lab/workload", f"sh -c '{TELL}'", f"{KEPT}=money"),
+    Workload("files", "lab/python", f"sh -c '{FILES}'", f"{KEPT}=http"),
+    download("download", f"{KEPT}=http", "http://files:8000/file"),
     Workload("limited", "lab/busybox", f"sh -c '{NUMBERS}'", f"{_LIMITS} --tmpfs /scratch"),
 )
 SKIPPED = (
@@ -99,6 +103,8 @@ class Story:
     token: str = ""
     count: int = 0
     hits: int = 0
+    loaded: int = 0
+    """How many bytes were loaded down by HTTP."""
     connection: str = ""
     """What redis calls the one of its client's that is kept."""
     plan: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -124,11 +130,13 @@ def story(module_host: Host, suite: str) -> Story:
     host.wait_until("test $(docker logs counter-client | wc -l) -gt 2", 120)
     story.connection = _connection(host)
     host.wait_until(f"{PSQL} -c '{OPEN}' | grep -qx 1", 120)
+    host.wait_until(f"test $({LOADED}) -gt 100000", 120)
     host.run("docker pause frozen", 60)
     story.policies = policies(host)
     story.plan = {e["name"]: e for e in _json(host, "drainer plan --json")["entries"]}
     story.addresses = _addresses(host)
     story.hits = int(host.output(f"{REDIS} get hits"))
+    story.loaded = int(host.output(LOADED))
     host.reboot(timeout=900)
     status = _json(host, "drainer status --json")
     story.status = {e["name"]: e for e in status["manifest"]["entries"]}
@@ -155,6 +163,7 @@ def _addresses(host: Host) -> dict[str, str]:
     return {name: rest for name, _, rest in (line.partition(" ") for line in lines)}
 
 
+LOADED = "docker logs --tail 1 download"
 REDIS = "docker exec -i redis redis-cli"
 # What Debian has on the path is a script in Perl.
 _CLIENT = """sh -c 'exec /usr/lib/postgresql/*/bin/psql "$@"' psql"""
@@ -234,6 +243,18 @@ def test_a_transaction_that_was_open_can_be_committed(story: Story) -> None:
     host.wait_until("docker logs teller | grep ended", 60)
     assert host.output("docker logs teller 2>/dev/null") == "7\nended"
     assert host.output(f"{PSQL} -c 'table opened'") == "7"
+
+
+def test_a_download_goes_on_after_the_reboot(story: Story) -> None:
+    host = story.host
+    loaded = int(host.output(LOADED))
+    assert story.loaded <= loaded < 60 << 20
+    host.run("docker exec download touch /tmp/go", 60)
+    digest = host.output("docker exec files sha256sum /tmp/file", 60).split()[0]
+    host.wait_until(f"docker logs --tail 1 download | grep -x {digest}", 120)
+    sizes = host.output("docker logs download").splitlines()[:-1]
+    assert sizes[-1] == str(64 << 20)
+    assert host.output("docker logs files 2>&1 | grep -c GET") == "1"
 
 
 def test_checkpoints_were_read_while_docker_started(story: Story) -> None:

@@ -58,6 +58,28 @@ while True:
 Each listens more slowly than the other one talks, so that much is always under way.
 """
 
+DOWNLOAD = """\
+import hashlib, os, sys, time, urllib.request
+while True:
+    try:
+        answer = urllib.request.urlopen(sys.argv[1])
+        break
+    except OSError:
+        time.sleep(0.5)
+digest, size = hashlib.sha256(), 0
+while chunk := answer.read(16384):
+    digest.update(chunk)
+    size += len(chunk)
+    print(size, flush=True)
+    os.path.exists("/tmp/go") or time.sleep(0.4)
+print(digest.hexdigest(), flush=True)
+time.sleep(100000)
+"""
+"""Loads something down slowly, in one request, and in a hurry once it is told to (`/tmp/go`)."""
+
+FILES = "cd /tmp && head -c 64M /dev/urandom >file && exec python3 -m http.server"
+"""Serves a file that is much larger than what is under way over a connection."""
+
 NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.4; done"
 """A shell program whose log is the series 1, 2, 3, ... two numbers a second."""
 
@@ -86,6 +108,7 @@ LARGE = (
 
 _SERVICE_PATH = "/srv/lab/service.py"
 _TALK_PATH = "/srv/lab/talk.py"
+_DOWNLOAD_PATH = "/srv/lab/download.py"
 
 
 @dataclass(frozen=True)
@@ -130,6 +153,12 @@ def talker(name: str, options: str, other: str = "") -> Workload:
     return Workload(name, "lab/python", f"python3 /talk.py {other}", options)
 
 
+def download(name: str, options: str, url: str) -> Workload:
+    """Make a program that loads something down slowly."""
+    options = f"-v {_DOWNLOAD_PATH}:/download.py:ro {options}"
+    return Workload(name, "lab/python", f"python3 /download.py {url}", options)
+
+
 def numbers(name: str, options: str = "") -> Workload:
     """Make the container that logs a series of numbers."""
     return Workload(name, "lab/busybox", f"sh -c '{NUMBERS}'", options)
@@ -139,6 +168,7 @@ def start_all(host: Host, workloads: tuple[Workload, ...], timeout: float = 600)
     """Start the containers, two at a time, in their order as far as that goes."""
     host.write(_SERVICE_PATH, SERVICE)
     host.write(_TALK_PATH, TALK)
+    host.write(_DOWNLOAD_PATH, DOWNLOAD)
     script = "\n".join(w.run for w in workloads)
     host.run("xargs -d '\\n' -P 2 -I@ sh -c '@ >/dev/null'", timeout, data=script.encode())
 
