@@ -1,181 +1,42 @@
 """The main job on a real host: the README's path, then a reboot with twenty containers to carry."""
 
-import json
 import re
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from tests.guest.suites import route, set_up
+from tests.guest.story import (
+    BY_RUNTIME,
+    CARRIED,
+    KEYS,
+    LOADED,
+    OPEN,
+    PORT,
+    PSQL,
+    REASONS,
+    REDIS,
+    SKIPPED,
+    TALKERS,
+    WEB,
+    Story,
+    addresses,
+    connection,
+    tell,
+)
+from tests.guest.suites import route
 from tests.lab.host import Host
 from tests.lab.workloads import (
-    CLIENT,
-    COUNT,
-    FILES,
-    LARGE,
-    LOCKED,
-    NUMBERS,
-    TELL,
-    Workload,
-    download,
-    nginx,
     number_log,
-    numbers,
     policies,
-    redis,
     running,
-    service,
     service_state,
-    start_all,
-    talker,
 )
 
 pytestmark = pytest.mark.suites("forky", long=("trixie",))
 
-TALKERS = ("called", "caller")
-PORT = 9001
-WEB = 8080
-KEYS = 200
-
-_HEALTH = "--health-interval 10s --health-timeout 60s"
-_LIMITS = "--memory 64m --cpus 0.5 --read-only --user 1000 --cap-drop ALL"
-NETWORK = "docker network create --ipv6 --subnet 10.77.0.0/24 --subnet fd77::/64 backend"
-
-TALK = "--network backend --restart always --label drainer.tcp=keep --label drainer.group=talk"
-KEPT = "--network backend --label drainer.tcp=keep --label drainer.group"
-BY_RUNTIME = (
-    *("redis", "client", "withinit", "linked", "locked", "caller", "called"),
-    *("counted", "counter-client", "postgres", "teller", "files", "download"),
-)
-"""Those that Docker itself cannot restore, even where it can restore others."""
-
-CARRIED = (
-    redis("redis", "--restart always"),
-    nginx("web", WEB, "--restart unless-stopped"),
-    service("counter", PORT, "--restart on-failure"),
-    numbers("numbers"),
-    Workload("postgres", "lab/postgres", "", f"--restart always {KEPT}=money"),
-    numbers("provider", "--restart always"),
-    numbers("user", "--network container:provider --restart always"),
-    numbers("frozen", "--restart always"),
-    numbers("unconfined", "--security-opt seccomp=unconfined"),
-    numbers("withinit", "--init --restart always"),
-    numbers("host", "--network host"),
-    numbers("one", "--restart unless-stopped"),
-    numbers("two", "--restart on-failure:3"),
-    numbers("none", "--network none"),
-    numbers("fixed", "--network backend --ip 10.77.0.77 --ip6 fd77::77"),
-    numbers("dynamic", "--network backend --network-alias other"),
-    Workload("checked", "lab/redis", "", f"--health-cmd 'redis-cli ping' {_HEALTH} -v data:/data"),
-    numbers("linked", "-v /srv/link:/link:ro --restart always"),
-    Workload("locked", "lab/workload", f"sh -c '{LOCKED}'"),
-    Workload("client", "lab/redis", f"sh -c '{CLIENT}'", "--link redis --restart always"),
-    Workload("large", "lab/python", f"python3 -c '{LARGE}'", "--restart always"),
-    talker("called", TALK),
-    talker("caller", TALK, "called"),
-    redis("counted", f"{KEPT}=count"),
-    Workload("counter-client", "lab/redis", f"sh -c '{COUNT}'", f"{KEPT}=count"),
-    Workload("teller", "lab/workload", f"sh -c '{TELL}'", f"{KEPT}=money"),
-    Workload("files", "lab/python", f"sh -c '{FILES}'", f"{KEPT}=http"),
-    download("download", f"{KEPT}=http", "http://files:8000/file"),
-    Workload("limited", "lab/busybox", f"sh -c '{NUMBERS}'", f"{_LIMITS} --tmpfs /scratch"),
-)
-SKIPPED = (
-    Workload("terminal", "lab/busybox", "sh", "-t -i --restart always"),
-    Workload("temporary", "lab/busybox", "sleep 100000", "--rm"),
-    numbers("optout", "--label drainer.enable=false --restart unless-stopped"),
-)
-REASONS = {
-    "terminal": "tty",
-    "temporary": "auto_remove",
-    "optout": "opted_out",
-}
-
-
-@dataclass
-class Story:
-    """What was seen before, during and after the reboot."""
-
-    host: Host
-    suite: str
-    policies: dict[str, str] = field(default_factory=dict)
-    token: str = ""
-    count: int = 0
-    hits: int = 0
-    loaded: int = 0
-    """How many bytes were loaded down by HTTP."""
-    connection: str = ""
-    """What redis calls the one of its client's that is kept."""
-    plan: dict[str, dict[str, Any]] = field(default_factory=dict)
-    status: dict[str, dict[str, Any]] = field(default_factory=dict)
-    addresses: dict[str, str] = field(default_factory=dict)
-    """What each carried container had, by name."""
-
 
 @pytest.fixture(scope="module")
 def story(module_host: Host, suite: str) -> Story:
-    host = module_host
-    story = Story(host, suite)
-    assert "No container is running." in host.output("drainer plan", 60)
-    set_up(host, suite)
-    host.run(f"{NETWORK} && ln -s /etc/hostname /srv/link", 60)
-    start_all(host, CARRIED + SKIPPED)
-    host.run(f"for i in $(seq {KEYS}); do echo set key$i value$i; done | {REDIS}", 60)
-    host.wait_until(f"{PSQL} -c 'create table t as select 42 as answer'", 120)
-    story.token, story.count = service_state(host, PORT)
-    host.wait_until(f"test $({REDIS} get hits) -gt 1", 60)
-    for name in TALKERS:
-        host.wait_until(f"test $(docker logs {name} | grep -c heard) -gt 20", 120)
-    host.wait_until("test $(docker logs counter-client | wc -l) -gt 2", 120)
-    story.connection = _connection(host)
-    host.wait_until(f"{PSQL} -c '{OPEN}' | grep -qx 1", 120)
-    host.wait_until(f"test $({LOADED}) -gt 100000", 120)
-    host.run("docker pause frozen", 60)
-    story.policies = policies(host)
-    story.plan = {e["name"]: e for e in _json(host, "drainer plan --json")["entries"]}
-    story.addresses = _addresses(host)
-    story.hits = int(host.output(f"{REDIS} get hits"))
-    story.loaded = int(host.output(LOADED))
-    host.reboot(timeout=900)
-    status = _json(host, "drainer status --json")
-    story.status = {e["name"]: e for e in status["manifest"]["entries"]}
-    return story
-
-
-def _connection(host: Host) -> str:
-    """Return the id of the one connection from another container."""
-    clients = host.output("docker exec counted redis-cli client list", 60).splitlines()
-    (line,) = (line for line in clients if " addr=10.77.0." in line)
-    return line.split()[0]
-
-
-def _addresses(host: Host) -> dict[str, str]:
-    """Ask the network of each container, not Docker: IPv4, IPv6 and hardware addresses."""
-    script = (
-        "for c in NAMES; do"
-        " p=$(docker inspect -f '{{.State.Pid}}' $c);"
-        " echo $c $(nsenter -t $p -n ip -o addr show scope global | awk '{print $4}')"
-        " $(nsenter -t $p -n ip -o link show eth0 2>/dev/null | grep -o 'link/ether [^ ]*');"
-        " done"
-    ).replace("NAMES", " ".join(w.name for w in CARRIED if w.name != "host"))
-    lines = host.output(script, 120).splitlines()
-    return {name: rest for name, _, rest in (line.partition(" ") for line in lines)}
-
-
-LOADED = "docker logs --tail 1 download"
-REDIS = "docker exec -i redis redis-cli"
-# What Debian has on the path is a script in Perl.
-_CLIENT = """sh -c 'exec /usr/lib/postgresql/*/bin/psql "$@"' psql"""
-PSQL = f"docker exec postgres {_CLIENT} -h 127.0.0.1 -U postgres -Atq"
-OPEN = "select count(*) from pg_stat_activity where state = $$idle in transaction$$"
-
-
-def _json(host: Host, command: str) -> dict[str, Any]:
-    result = host.run(command, 120)
-    document: dict[str, Any] = json.loads(result.stdout)
-    assert document.pop("format_version") == "1.0"
-    return document
+    return tell(module_host, suite)
 
 
 def test_the_plan_says_what_is_carried_and_what_not(story: Story) -> None:
@@ -228,10 +89,10 @@ def test_a_connection_within_a_group_outlasts_the_reboot(story: Story) -> None:
     assert story.host.output("ls -A /run/drainer 2>/dev/null || true") == ""
 
 
-def test_a_client_of_redis_goes_on_over_its_one_connection(story: Story) -> None:
+def test_a_client_of_redis_goes_on_over_its_oneconnection(story: Story) -> None:
     before = len(story.host.output("docker logs counter-client").splitlines())
     story.host.wait_until(f"test $(docker logs counter-client | wc -l) -gt {before + 1}", 60)
-    assert _connection(story.host) == story.connection != ""
+    assert connection(story.host) == story.connection != ""
     log = number_log(story.host, "counter-client")
     assert log == list(range(1, len(log) + 1))
 
@@ -355,7 +216,7 @@ def test_addresses_are_as_before_unless_the_plan_said_otherwise(story: Story) ->
     }
     # Docker starts two skipped ones first, and they take two addresses.
     assert len(warned) <= 2
-    after = _addresses(story.host)
+    after = addresses(story.host)
     kept = story.addresses.keys() - warned
     assert {n: after[n] for n in kept} == {n: story.addresses[n] for n in kept}
     assert "10.77.0.77" in after["fixed"]
