@@ -104,6 +104,8 @@ class Case:
     programs: tuple[Program, ...]
     ways: tuple[Way, ...]
     rounds: int = 1
+    once: tuple[Way, ...] = ()
+    """Ways that take so long that the first round is all they get."""
     fine: bool = False
     """Whether its programs give signs of life often enough to tell how long one was frozen."""
     probes: tuple[str, ...] = ()
@@ -151,6 +153,7 @@ CASES = (
         _holders(1, 1024),
         (LOOP, DRAINER, AT_ONCE, PODMAN, CRIU, _dd(1024)),
         2,
+        once=(LOOP,),
         fine=True,
     ),
     Case("5 small", _small(5), (LOOP, DRAINER, PODMAN, CRIU), 2),

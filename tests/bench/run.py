@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.bench.cases import CASES, CRIU, DRAINER, LOOP, PODMAN, Case, Program, Way
 from tests.lab import build
-from tests.lab.errors import DeadlineError
+from tests.lab.errors import CommandError, DeadlineError
 from tests.lab.host import Host, Options, start
 from tests.lab.install import with_drainer
 from tests.lab.machine import Hardware
@@ -200,13 +200,14 @@ def measure(host: Host, case: Case, rounds: int) -> Iterator[Measurement | Failu
             way = ways[0]
             try:
                 with programs(host, case, engine):
-                    for _ in range(rounds):
+                    for number in range(rounds):
                         for way in tuple(ways):
-                            yield round_trip(host, case, way)
+                            if not number or way not in case.once:
+                                yield round_trip(host, case, way)
                         ways.reverse()
                 break
-            except BrokenError as error:
-                yield Failure(case.name, way.name, str(error))
+            except (BrokenError, CommandError, DeadlineError) as error:
+                yield Failure(case.name, way.name, str(error).partition("\n")[0])
                 ways.remove(way)
 
 
