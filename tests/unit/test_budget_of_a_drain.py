@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from drainer.budget import UNDO_SECONDS
+from drainer.host.following import Reading
 from drainer.manifest import Manifest, State
 from drainer.model import ROUTES, Route
 from drainer.runtime.base import Place
@@ -149,9 +150,9 @@ def test_a_dump_leaves_time_to_undo_it(
 
     def checkpoint(
         container: str, root: str, place: Place, criu: Sequence[str], timeout: float
-    ) -> None:
+    ) -> Reading:
         limits.append(timeout)
-        dump(container, root, place, criu, timeout)
+        return dump(container, root, place, criu, timeout)
 
     monkeypatch.setattr(world.engine, "create_checkpoint", create_checkpoint)
     monkeypatch.setattr(world.runtime, "checkpoint", checkpoint)
