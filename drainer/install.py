@@ -50,7 +50,7 @@ class UnitState:
     loaded: bool
     """Whether systemd knows it, wherever its file is."""
     enabled: bool
-    """Whether it takes part from the next boot on."""
+    """Whether it takes part from the next boot on, or is there for another unit that wants it."""
     active: bool
     """For the drain unit: whether it takes part in the next shutdown already."""
     changed: bool
@@ -214,7 +214,7 @@ def unit_states(
 ) -> tuple[UnitState, ...]:
     """Look at the units, and change nothing. Never raises."""
     systemctl = _Systemctl(runner)
-    return tuple(_state(systemctl, unit, unit_directory / unit) for unit in UNITS)
+    return tuple(_state(systemctl, unit, unit_directory / unit) for unit in FILES)
 
 
 def _state(systemctl: _Systemctl, unit: str, path: Path) -> UnitState:

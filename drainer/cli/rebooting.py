@@ -14,7 +14,7 @@ from drainer.host.run import run as run_program
 from drainer.store import request_file
 from drainer.store.manifest_file import ManifestFile
 from drainer.store.request_file import Request
-from drainer.units import DRAIN_UNIT
+from drainer.units import DRAIN_UNIT, UNITS
 
 
 def reboot(
@@ -108,6 +108,8 @@ def _require_units(settings: Settings, *, active: bool) -> None:
             "reboot without --state-dir, or `drainer drain` and `systemctl reboot` by hand",
         )
     for unit in settings.surroundings().units:
+        if unit.name not in UNITS:
+            continue
         if not unit.enabled:
             raise ConfigInvalidError(
                 f"{unit.name} is not enabled: what is drained would stay down after the reboot",

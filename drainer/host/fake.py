@@ -136,7 +136,8 @@ class FakeHost:
     def read_ahead(self, directory: str, stop: Callable[[], bool]) -> None:
         """Keep them until the next boot in `ahead`."""
         with self._lock:
-            self.ahead[directory] = self.digests(directory, stop)
+            found = self.digests(directory, stop)
+            self.ahead[directory] = {name: digest for name, digest in found.items() if digest}
 
     def known_digests(self, directory: str) -> dict[str, str]:
         """Return what is in `ahead`."""

@@ -36,10 +36,15 @@ def following(directory: Path) -> Iterator[Reading]:
     """Read the files of pages in a directory while the block runs, as far as they are written.
 
     What is yielded is to be called after the block; until then reading goes on, unless the block
-    has failed. Whatever cannot be read has no digest.
+    has failed or the files are deleted. Whatever cannot be read has no digest. Never raises.
     """
-    follower = _Follower(directory)
-    follower.start()
+    try:
+        follower = _Follower(directory)
+        follower.start()
+    except (AttributeError, OSError, RuntimeError):
+        # No more threads, or another libc: then all is read later.
+        yield nothing
+        return
     try:
         yield follower.finish
     except BaseException:
@@ -63,43 +68,50 @@ class _Follower(threading.Thread):
 
     def run(self) -> None:
         """Read what there is, again and again, until that is all."""
-        complete = False
-        while not complete and not self.stopped.is_set():
-            complete = self.written.wait(POLL)
-            for path in self._directory.glob("pages-*.img"):
-                self._files.setdefault(path.name, _File())
-            for name in tuple(self._files):
-                with suppress(OSError):
-                    self._read(name)
+        last = False
+        while not last and not self.stopped.is_set():
+            last = self.written.wait(POLL)
+            # Without memory or descriptors what was not read is read later.
+            with suppress(OSError, MemoryError):
+                for path in self._directory.glob("pages-*.img"):
+                    self._files.setdefault(path.name, _File())
+            for file in tuple(self._files.items()):
+                with suppress(OSError, MemoryError):
+                    self._read(*file, last=last)
 
     def finish(self, stop: Callable[[], bool]) -> dict[str, str]:
         """Wait until all is read; return the digests."""
         while self.is_alive():
             self.join(POLL)
-            if stop():
+            if self.is_alive() and stop():
                 self.stopped.set()
+                break
         return {
-            name: "" if self.stopped.is_set() else file.digest.hexdigest()
-            for name, file in self._files.items()
-            if file.sound
+            name: file.digest.hexdigest() if file.whole else ""
+            for name, file in tuple(self._files.items())
+            if file.whole or self.stopped.is_set()
         }
 
-    def _read(self, name: str) -> None:
-        """Read on to the present end of a file."""
-        file = self._files[name]
+    def _read(self, name: str, file: "_File", *, last: bool) -> None:
+        """Read on to the present end of a file, which is the `last` one or not."""
         sound, file.sound = file.sound, False
         descriptor = os.open(self._directory / name, _OPEN)
         try:
-            found = os.fstat(descriptor)
-            if not sound or file.number not in {0, found.st_ino} or found.st_size < file.size:
-                return
-            file.number = found.st_ino
-            while not self.stopped.is_set() and (chunk := os.pread(descriptor, _CHUNK, file.size)):
+            while sound and not self.stopped.is_set():
+                found = os.fstat(descriptor)
+                # As long as it is open, a deleted file takes its room.
+                replaced = not found.st_nlink or file.number not in {0, found.st_ino}
+                if replaced or found.st_size < file.size:
+                    return
+                file.number = found.st_ino
+                chunk = os.pread(descriptor, _CHUNK, file.size)
+                if not chunk:
+                    file.sound, file.whole = True, last
+                    return
                 # The kernel would begin with it only when much of its memory waits to be written.
                 self._write_out(descriptor, file.size, len(chunk), _WRITE_OUT)
                 file.digest.update(chunk)
                 file.size += len(chunk)
-            file.sound = True
         finally:
             os.close(descriptor)
 
@@ -114,3 +126,5 @@ class _File:
         """The inode; 0 while nothing was read."""
         self.sound = True
         """Whether all could be read, and nothing was changed that had been read."""
+        self.whole = False
+        """Whether it was read to its end when nothing more was written."""

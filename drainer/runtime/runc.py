@@ -117,29 +117,30 @@ class Runc:
         # What runc does not set CRIU takes from this file (criu/config.c).
         configuration = str(place.work / agent.CRIU_CONFIGURATION)
         environment = {**os.environ, agent.CRIU_CONFIG_FILE: configuration}
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,
-                umask=0o077,
-            )
-        except OSError as error:
-            raise RuntimeRefusedError(f"{self._runc} cannot be run: {error.strerror}") from error
-        try:
-            with following(images) as reading:
+        with following(images) as reading:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=environment,
+                    start_new_session=True,
+                    umask=0o077,
+                )
+            except OSError as error:
+                problem = f"{self._runc} cannot be run: {error.strerror}"
+                raise RuntimeRefusedError(problem) from error
+            try:
                 status = process.wait(timeout)
-        except subprocess.TimeoutExpired as error:
-            late = f"its checkpoint was not made within {timeout:.0f} s"
-            if abort(process, images, Path(root, container), self._run):
-                raise RuntimeRefusedError(late) from error
-            raise EngineTimeoutError(f"{late}, and runc cannot be ended") from error
-        if status:
-            cause = first_error(_text(place.work / "dump.log")) or _last_message(place)
-            raise RuntimeRefusedError(f"CRIU could not checkpoint it: {printable(cause)}")
+            except subprocess.TimeoutExpired as error:
+                late = f"its checkpoint was not made within {timeout:.0f} s"
+                if abort(process, images, Path(root, container), self._run):
+                    raise RuntimeRefusedError(late) from error
+                raise EngineTimeoutError(f"{late}, and runc cannot be ended") from error
+            if status:
+                cause = first_error(_text(place.work / "dump.log")) or _last_message(place)
+                raise RuntimeRefusedError(f"CRIU could not checkpoint it: {printable(cause)}")
         return reading
 
     def thaw(self, container: str, root: str) -> None:

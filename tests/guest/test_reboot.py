@@ -89,7 +89,7 @@ def test_a_connection_within_a_group_outlasts_the_reboot(story: Story) -> None:
     assert story.host.output("ls -A /run/drainer 2>/dev/null || true") == ""
 
 
-def test_a_client_of_redis_goes_on_over_its_oneconnection(story: Story) -> None:
+def test_a_client_of_redis_goes_on_over_its_one_connection(story: Story) -> None:
     before = len(story.host.output("docker logs counter-client").splitlines())
     story.host.wait_until(f"test $(docker logs counter-client | wc -l) -gt {before + 1}", 60)
     assert connection(story.host) == story.connection != ""

@@ -118,6 +118,20 @@ def test_drain_and_resume(drainer: Drainer) -> None:
     assert "nothing to do" in drainer.err
 
 
+def test_what_waits_is_read_ahead_until_a_resume_begins(drainer: Drainer) -> None:
+    assert drainer("read-ahead") == ExitCode.OK
+    assert "nothing to read" in drainer.err
+    drainer.world.add("web", "always")
+    drainer("drain")
+    drainer.world.reboot()
+    assert drainer("read-ahead") == ExitCode.OK
+    assert "checkpoints read ahead: 1" in drainer.err
+    assert len(drainer.world.host.ahead) == 1
+    assert not drainer.world.host.ahead_has_ended()
+    assert drainer("resume") == ExitCode.OK
+    assert drainer.world.host.ahead_has_ended()
+
+
 def test_a_resume_that_docker_left_alone_is_to_be_run_again(
     drainer: Drainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -352,6 +352,18 @@ def test_checksums_at_the_drain_take_little_of_the_time(
     assert notes == ("there was no time for the checksums of its checkpoint",)
 
 
+def test_what_was_read_during_the_dump_is_not_read_again(world: World) -> None:
+    web = world.add("web")
+    record = Record(world.file, world.drain())
+    place = images(record.manifest.entries[0])
+    known = {"pages-1.img": "a" * 64}
+    digest, _ = secure(world.host, record, web, place, Deadline(None), 0, lambda _: known)
+    noted = evidence_file.read(world.file.directory, web.id, digest).images
+    assert noted["pages-1.img"] == "a" * 64
+    assert len(noted["inventory.img"]) == 64
+    assert noted["inventory.img"] != "a" * 64
+
+
 @pytest.mark.parametrize(
     ("budget", "expected"), [(None, 1000), (500, 250), (100, 40), (60, 1), (1, 1)]
 )

@@ -124,7 +124,7 @@ def test_every_manual_page_has_its_parts(manual: ModuleType) -> None:
         assert headings[-1] == "SEE ALSO"
         assert not re.search(r"[`|]{2}|\]\(", text), name
     for verb in COMMANDS:
-        assert f".SH {verb.upper()}" in found["drainer(8)"]
+        assert f".SH {verb.upper()}".replace("-", "\\-") in found["drainer(8)"]
     assert "\\fBdrainer.priority\\fR" in found["drainer\\-labels(7)".replace("\\", "")]
     for heading in ("GROUPS", "KEPT CONNECTIONS"):
         assert heading in found["drainer-labels(7)"].upper()

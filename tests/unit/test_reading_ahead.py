@@ -50,12 +50,6 @@ def test_a_digest_that_was_found_ahead_decides(world: World) -> None:
     world.check_promise()
 
 
-def test_what_was_changed_since_is_read_again(world: World) -> None:
-    read(world)
-    world.host.ahead.clear()
-    assert {e.state for e in world.resume().entries} == {State.RESTORED}
-
-
 def test_what_ended_is_not_read(world: World) -> None:
     world.resume()
     assert read(world) == []

@@ -19,7 +19,7 @@ from drainer.host.run import Result
 from drainer.install import UnitState
 from drainer.store import request_file
 from drainer.store.request_file import Request
-from drainer.units import UNITS
+from drainer.units import AHEAD_UNIT, UNITS
 from tests.unit.command import Drainer
 
 
@@ -48,6 +48,7 @@ def systemd(monkeypatch: pytest.MonkeyPatch, drainer: Drainer) -> Power:
 
 def enable(monkeypatch: pytest.MonkeyPatch, *, enabled: bool) -> None:
     units = tuple(UnitState(unit, True, enabled, True, False) for unit in UNITS)
+    units += (UnitState(AHEAD_UNIT, False, False, False, False),)
     space = Space("/")
     around = Surroundings(True, space, space, units=units)
     monkeypatch.setattr(Settings, "surroundings", lambda _self: around)

@@ -150,7 +150,7 @@ def test_what_reads_ahead_waits_for_nothing_of_docker_and_may_do_nothing_but_rea
     found = settings(AHEAD_UNIT)
     assert not {"After", "Requires", "BindsTo", "PartOf", "Before", "Conflicts"} & found.keys()
     assert settings(RESUME_UNIT)["Wants"] == AHEAD_UNIT
-    assert found["CapabilityBoundingSet"] == ""
+    assert found["CapabilityBoundingSet"] == "CAP_DAC_READ_SEARCH"
     assert found["ProtectSystem"] == "strict"
     assert f"/run/{found['RuntimeDirectory']}" == str(ahead.DIRECTORY)
     assert "WantedBy" not in found

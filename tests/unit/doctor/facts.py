@@ -9,7 +9,7 @@ from drainer.engine import fake as engine
 from drainer.host import fake as host
 from drainer.install import UnitState
 from drainer.model import ROUTES, Route
-from drainer.units import UNITS
+from drainer.units import FILES
 
 GIB = 1 << 30
 
@@ -18,7 +18,7 @@ SURROUNDINGS = Surroundings(
     copies=Space("/tmp", "ext4", 10 * GIB),
     state=Space("/var/lib/drainer", "ext4", 10 * GIB),
     units=tuple(
-        UnitState(name, loaded=True, enabled=True, active=True, changed=False) for name in UNITS
+        UnitState(name, loaded=True, enabled=True, active=True, changed=False) for name in FILES
     ),
 )
 FACTS = Facts(host.FACTS, SURROUNDINGS, engine.FACTS)

@@ -11,7 +11,7 @@ from drainer.host.fake import FakeHost
 from drainer.host.run import MISSING, Result
 from drainer.install import unit_states
 from drainer.runtime import stand_in
-from drainer.units import DRAIN_UNIT, RESUME_UNIT, UNITS, render
+from drainer.units import DRAIN_UNIT, FILES, RESUME_UNIT, render
 from tests.unit.world import World
 
 from .facts import SURROUNDINGS
@@ -36,7 +36,7 @@ def test_this_machine_is_looked_at_and_nothing_is_created(tmp_path: Path) -> Non
     assert found.state.kind
     assert found.copies.path.startswith("/")
     assert found.last_drain.pending is Pending.NEVER
-    assert [unit.loaded for unit in found.units] == [False, False]
+    assert [unit.loaded for unit in found.units] == [False] * 3
     assert found.left_over == ()
 
 
@@ -97,12 +97,13 @@ def test_left_over_stand_ins_and_orders_are_seen(
 
 
 def test_the_units_are_looked_at(tmp_path: Path) -> None:
-    for unit in UNITS:
+    for unit in FILES:
         (tmp_path / unit).write_text(render(unit, Path("/opt/drainer/bin/drainer")))
     os.truncate(tmp_path / RESUME_UNIT, 100)
-    drain, resume = unit_states(tmp_path, systemctl)
+    drain, resume, ahead = unit_states(tmp_path, systemctl)
     assert (drain.loaded, drain.enabled, drain.active, drain.changed) == (True, True, True, False)
     assert (resume.loaded, resume.enabled, resume.changed) == (False, False, True)
+    assert not ahead.changed
 
 
 def test_a_silent_docker_is_a_fact() -> None:

@@ -20,8 +20,14 @@ def on() -> bool:
     return False
 
 
-def threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name == "follower"]
+def ended() -> bool:
+    """Tell whether nothing is read any more, now or soon."""
+    end = time.monotonic() + 5
+    while any(t.name == "follower" for t in threading.enumerate()):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def until_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,16 +60,13 @@ def test_files_of_pages_are_read_as_they_grow(
                     until_read(tmp_path / "pages-1.img", monkeypatch)
         (tmp_path / "pages-2.img").write_bytes(b"two")
     assert read(on) == {"pages-1.img": DIGEST, "pages-2.img": hashlib.sha256(b"two").hexdigest()}
-    assert not threads()
+    assert ended()
 
 
 def test_it_goes_on_without_being_waited_for(tmp_path: Path) -> None:
     with following(tmp_path) as read:
         (tmp_path / "pages-1.img").write_bytes(BYTES)
-    end = time.monotonic() + 10
-    while threads() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not threads()
+    assert ended()
     assert read(on) == {"pages-1.img": DIGEST}
 
 
@@ -80,7 +83,7 @@ def test_it_ends_when_there_is_no_time(tmp_path: Path, monkeypatch: pytest.Monke
     begin = time.monotonic()
     assert read(lambda: time.monotonic() > begin + 0.5) == {"pages-1.img": ""}
     assert time.monotonic() < begin + 5
-    assert not threads()
+    assert ended()
 
 
 def test_a_dump_that_failed_is_read_no_further(
@@ -104,10 +107,7 @@ def test_a_dump_that_failed_is_read_no_further(
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    end = time.monotonic() + 5
-    while threads() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert not threads()
+    assert ended()
 
 
 @pytest.mark.parametrize("change", ["replaced", "cut", "removed", "link"])
@@ -128,6 +128,69 @@ def test_what_is_not_as_it_was_read_has_no_digest(
             if change == "link":
                 (tmp_path / "new").write_bytes(BYTES)
                 file.symlink_to(tmp_path / "new")
+    assert read(on) == {}
+
+
+def test_what_is_deleted_is_read_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pages-1.img"
+    file.write_bytes(BYTES)
+    begun = threading.Event()
+    pread = os.pread
+
+    def slow(descriptor: int, _: int, offset: int) -> bytes:
+        begun.set()
+        time.sleep(0.05)
+        return pread(descriptor, 1000, offset)
+
+    monkeypatch.setattr(os, "pread", slow)
+    with following(tmp_path) as read:
+        assert begun.wait(10)
+        file.unlink()
+    begin = time.monotonic()
+    assert read(on) == {}
+    assert time.monotonic() < begin + 5
+    assert ended()
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, target: object, name: str, error: Exception) -> None:
+    """Let every second call fail."""
+    real = getattr(target, name)
+    calls = iter(range(1000))
+
+    def call(*given: object) -> object:
+        if next(calls) % 2:
+            raise error
+        return real(*given)
+
+    monkeypatch.setattr(target, name, call)
+
+
+@pytest.mark.parametrize("error", [OSError(24, "too many open files"), MemoryError()])
+@pytest.mark.parametrize(("target", "name"), [(os, "pread"), (os, "open"), (Path, "glob")])
+def test_what_could_not_be_read_has_no_wrong_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: object, name: str, error: Exception
+) -> None:
+    failing(monkeypatch, target, name, error)
+    with following(tmp_path) as read:
+        for half in (BYTES[: 3 * MIB], BYTES[3 * MIB :]):
+            with (tmp_path / "pages-1.img").open("ab") as file:
+                file.write(half)
+            time.sleep(3 * module.POLL)
+    assert set(read(on).items()) <= {("pages-1.img", DIGEST)}
+    assert ended()
+
+
+def test_without_another_thread_nothing_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    with following(tmp_path) as read:
+        (tmp_path / "pages-1.img").write_bytes(BYTES)
     assert read(on) == {}
 
 

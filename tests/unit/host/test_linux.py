@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from drainer.errors import DrainerError
 from drainer.host import containerd
 from drainer.host.base import Host
 from drainer.host.containerd import Sight
@@ -122,6 +123,23 @@ def test_images_and_files_are_looked_at(host: LinuxHost, tmp_path: Path) -> None
     nobody = Container("c" * 64, "c")
     assert protocol.files_in_use(nobody, 1) == ()
     assert protocol.written_places(nobody) == ()
+
+
+def test_what_is_read_ahead_is_known(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/a.img").write_bytes(b"")
+    host = LinuxHost(runner=nothing_runs, ahead_place=tmp_path / "ahead")
+    place = str(tmp_path / "images")
+    host.read_ahead(place, lambda: False)
+    assert host.known_digests(place) == host.digests(place, lambda: False) != {}
+    assert not host.ahead_has_ended()
+    host.end_reading_ahead()
+    assert host.ahead_has_ended()
+    host.read_ahead(place, lambda: True)
+    assert host.known_digests(place) == {}
+    for missing in (tmp_path / "none", tmp_path / "images/a.img"):
+        with pytest.raises(DrainerError):
+            host.read_ahead(str(missing), lambda: False)
 
 
 def test_containerd_is_looked_for_again_only_when_it_is_another(

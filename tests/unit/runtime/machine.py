@@ -75,6 +75,7 @@ with open(here + "/environment.json", "w") as file:
     json.dump(dict(os.environ), file)
 for option, name, text in (
     ("--image-path", "inventory.img", "x"),
+    ("--image-path", "pages-1.img", plan.get("pages")),
     ("--work-path", "dump.log", plan.get("dump.log")),
     ("--log", "", plan.get("log")),
 ):

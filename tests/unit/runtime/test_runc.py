@@ -1,4 +1,5 @@
 import gc
+import hashlib
 import json
 import os
 import subprocess
@@ -115,6 +116,15 @@ def test_pre_dumps_are_made_as_long_as_they_pay(
     assert last[last.index("--parent-path") + 1] == f"../pre-{count}"
     assert "--pre-dump" not in last
     assert "--leave-running" in last
+
+
+def test_its_memory_is_read_as_it_is_written(machine: Machine) -> None:
+    machine.plan(pages="memory", **{"dump.log": "x"})
+    expected = {"pages-1.img": hashlib.sha256(b"memory").hexdigest()}
+    place, root = machine.place, "/run/runc/moby"
+    (before,) = machine.runc.pre_dump(ID, root, place, [], 10)
+    assert before(lambda: False) == expected
+    assert machine.runc.checkpoint(ID, root, place, [], 10)(lambda: False) == expected
 
 
 def test_a_checkpoint_is_roots_alone(machine: Machine) -> None:
