@@ -112,7 +112,7 @@ class Case:
     """Arguments of the prober, where programs do not say themselves that they are alive."""
 
 
-def _small(count: int) -> tuple[Program, ...]:
+def small(count: int) -> tuple[Program, ...]:
     return tuple(
         Program(f"n{i}", "lab/busybox", f"busybox sh -c '{SMALL.format(f'n{i}')}'", FOLDERS)
         for i in range(count)
@@ -146,8 +146,8 @@ SERVICES = (
 )
 
 CASES = (
-    Case("1 small", _small(1), (LOOP, STOP, DRAINER, ENGINE, PODMAN, CRIU), 3),
-    Case("20 small", _small(20), (LOOP, DRAINER, PODMAN, CRIU), 2),
+    Case("1 small", small(1), (LOOP, STOP, DRAINER, ENGINE, PODMAN, CRIU), 3),
+    Case("20 small", small(20), (LOOP, DRAINER, PODMAN, CRIU), 2),
     Case(
         "1 GiB, mostly clean",
         _holders(1, 1024),
@@ -156,7 +156,7 @@ CASES = (
         once=(LOOP,),
         fine=True,
     ),
-    Case("5 small", _small(5), (LOOP, DRAINER, PODMAN, CRIU), 2),
+    Case("5 small", small(5), (LOOP, DRAINER, PODMAN, CRIU), 2),
     Case(
         "redis of 500,000 keys, a JVM, a Python service",
         SERVICES,

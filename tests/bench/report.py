@@ -30,6 +30,8 @@ EXPLAINED = """\
 - **away**: how long a program gave no sign of life (median over programs and rounds, then the
   worst); on one boot, so the reboot itself comes on top. Small programs give one a second.
 - **criu alone** is no alternative but the floor: plain processes without a container.
+- **across a reboot**: **down** until the kernel boots anew, **up** from then until the last program
+  is started or restored.
 - **CPU**: seconds of both CPUs, down and up, whoever used them. **memory**: the most that was
   less available than before, down.
 - **own**: drainer's own process: CPU seconds down and up, and the most memory.
@@ -64,7 +66,7 @@ def table(case: str, records: list[Record]) -> str:
     rows = [f"## {case}\n", _row(TITLES), _row("---" for _ in TITLES)]
     for way, some in _by_way(r for r in records if r["case"] == case).items():
         away = [seconds for r in some for seconds in r["away"]]
-        own = way.startswith("drainer")
+        own = way.startswith("drainer") and some[0]["down"]["own"]
         rows.append(
             _row(
                 (
@@ -74,9 +76,9 @@ def table(case: str, records: list[Record]) -> str:
                     _seconds(some, lambda r: r["up"] and r["up"]["returned"]),
                     _seconds(some, lambda r: r["frozen"]),
                     f"{statistics.median(away):.1f} s, {max(away):.1f} s" if away else "",
-                    f"{_median(some, lambda r: r['kib'])[0] / 1024:.0f} MiB",
+                    _size(some, lambda r: r["kib"]),
                     _pair(some, lambda taken: taken["cpu"]),
-                    f"{_median(some, lambda r: r['down']['memory'])[0] / 1024:.0f} MiB",
+                    _size(some, lambda r: r["down"]["memory"]),
                     f"{_pair(some, lambda taken: taken['own'])}, {_resident(some)}" if own else "",
                 )
             )
@@ -170,9 +172,15 @@ def _seconds(some: list[Record], value: Callable[[Record], float | None]) -> str
     return "".join(f"{seconds:.1f} s" for seconds in _median(some, value))
 
 
+def _size(some: list[Record], value: Callable[[Record], float]) -> str:
+    """Show KiB; nothing for what was not measured."""
+    (kib,) = _median(some, value)
+    return f"{kib / 1024:.0f} MiB" if kib else ""
+
+
 def _pair(some: list[Record], value: Callable[[Record], float]) -> str:
     halves = [[value(r[half]) for r in some if r[half]] for half in HALVES]
-    return " + ".join(f"{statistics.median(half):.1f} s" for half in halves if half)
+    return " + ".join(f"{statistics.median(half):.1f} s" for half in halves if half and any(half))
 
 
 def _resident(some: list[Record]) -> str:

@@ -9,11 +9,13 @@ import json
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
 from tests.bench.cases import CASES, CRIU, DRAINER, LOOP, PODMAN, Case, Program, Way
+from tests.bench.measurement import Failure, Measurement, alive, taken, ticks
+from tests.bench.rebooting import ACROSS, reboots
 from tests.lab import build
 from tests.lab.errors import CommandError, DeadlineError
 from tests.lab.host import Host, Options, start
@@ -45,74 +47,8 @@ END = {
 }
 
 
-@dataclass(frozen=True)
-class Taken:
-    """What one command took. Seconds, and KiB."""
-
-    seconds: float
-    """Until all was on disk."""
-    returned: float
-    """Until the command ended."""
-    cpu: float
-    own: float
-    resident: int
-    memory: int
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One way there and back."""
-
-    case: str
-    way: str
-    down: Taken
-    up: Taken | None
-    kib: int
-    """What the checkpoints take on disk."""
-    frozen: float | None
-    """From the last sign of life until all is on disk; of one program that gives many."""
-    away: tuple[float, ...]
-    """For how long each program gave no sign of life."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A way that did not do what it is for."""
-
-    case: str
-    way: str
-    failed: str
-
-
 class BrokenError(Exception):
     """A way did not do what it is for."""
-
-
-def taken(told: dict[str, float]) -> Taken:
-    """Shorten what the meter told."""
-    return Taken(
-        seconds=round(told["end"] - told["begin"], 2),
-        returned=round(told["returned"] - told["begin"], 2),
-        cpu=round(told["cpu"], 2),
-        own=round(told["own"], 2),
-        resident=int(told["resident"]),
-        memory=int(told["taken"]),
-    )
-
-
-def ticks(host: Host, since: float) -> dict[str, list[float]]:
-    """Return each program's signs of life, from the last one before `since` on."""
-    found: dict[str, list[float]] = {}
-    text = host.output("cd /srv/ticks && for f in *; do echo =$f; tail -n 3000 $f; done")
-    for line in text.splitlines():
-        if line.startswith("="):
-            times = found.setdefault(line[1:], [])
-        else:
-            times.append(float(line))
-    for name, times in found.items():
-        before = [t for t in times if t <= since]
-        found[name] = [*before[-1:], *(t for t in times if t > since)]
-    return found
 
 
 def round_trip(host: Host, case: Case, way: Way) -> Measurement:
@@ -149,12 +85,8 @@ def _absence(
     host: Host, case: Case, down: dict[str, float], up: dict[str, float]
 ) -> tuple[float, dict[str, float]]:
     """Wait for all programs; return how long the first was frozen, and how long each was away."""
-    alive = " && ".join(
-        f"[ $(tail -n 1 /srv/ticks/{p.name} | cut -d. -f1) -gt {up['end']:.0f} ]"
-        for p in case.programs
-    )
     try:
-        host.wait_until(alive, 300)
+        host.wait_until(alive((p.name for p in case.programs), up["end"]), 300)
     except DeadlineError as error:
         raise BrokenError("a program did not come back") from error
     seen = ticks(host, down["begin"])
@@ -224,7 +156,7 @@ def prepare(host: Host) -> None:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description=__doc__)
-    parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
+    parser.add_argument("--case", action="append", choices=[case.name for case in (*CASES, ACROSS)])
     parser.add_argument("--rounds", type=int, help="in place of those of each case")
     parser.add_argument("--to", type=Path, default=Path("measurements.jsonl"))
     arguments = parser.parse_args()
@@ -234,11 +166,13 @@ def main() -> None:
         prepare(host)
         versions = [host.output(command) for command in VERSIONS]
         file.write(json.dumps({"versions": versions}) + "\n")
-        for case in CASES:
+        for case in (*CASES, ACROSS):
             if arguments.case and case.name not in arguments.case:
                 continue
+            rounds = arguments.rounds or case.rounds
+            how = reboots if case is ACROSS else measure
             with step(case.name):
-                for measurement in measure(host, case, arguments.rounds or case.rounds):
+                for measurement in how(host, case, rounds):
                     file.write(json.dumps(asdict(measurement)) + "\n")
                     file.flush()
                     say(_line(measurement))
