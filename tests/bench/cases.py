@@ -146,7 +146,6 @@ SERVICES = (
 )
 
 CASES = (
-    Case("1 small", small(1), (LOOP, STOP, DRAINER, ENGINE, PODMAN, CRIU), 3),
     Case("20 small", small(20), (LOOP, DRAINER, PODMAN, CRIU), 2),
     Case(
         "1 GiB, mostly clean",
@@ -156,19 +155,19 @@ CASES = (
         once=(LOOP,),
         fine=True,
     ),
-    Case("5 small", small(5), (LOOP, DRAINER, PODMAN, CRIU), 2),
+    Case("1 small", small(1), (LOOP, STOP, DRAINER, ENGINE, PODMAN, CRIU), 3),
     Case(
         "redis of 500,000 keys, a JVM, a Python service",
         SERVICES,
         (STOP, LOOP, DRAINER),
-        2,
         probes=("redis:6379:redis", "jvm:8001:http", "python:8002:http"),
     ),
-    Case("10 of 100 MiB", _holders(10, 100), (LOOP, DRAINER, PODMAN, CRIU, _dd(1000))),
+    Case("5 small", small(5), (LOOP, DRAINER, PODMAN, CRIU)),
     Case(
         "200 MiB, all changed all the time",
         _holders(1, 200, 200),
         (LOOP, DRAINER, AT_ONCE),
         fine=True,
     ),
+    Case("10 of 100 MiB", _holders(10, 100), (DRAINER, PODMAN, CRIU, _dd(1000))),
 )

@@ -11,7 +11,7 @@ SECONDS = 900.0
 ALONE = Way("without drainer", "docker", "drainer uninstall")
 WITH = Way("drainer", "docker", "drainer install --enable")
 """What is done before the reboot."""
-ACROSS = Case("20 small, across a reboot", small(20), (ALONE, WITH), 2)
+ACROSS = Case("20 small, across a reboot", small(20), (ALONE, WITH))
 """Each time a real one: the host goes down and boots."""
 
 _START = "docker run -d --restart always --name {0.name} {0.options} {0.image} {0.command}"

@@ -1,6 +1,7 @@
 """Programs that a real host carries across a reboot, and what they remember."""
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,17 +145,22 @@ def connection(host: Host) -> str:
 
 def addresses(host: Host) -> dict[str, str]:
     """Ask the network of each container, not Docker: IPv4, IPv6 and hardware addresses."""
+    names = " ".join(w.name for w in CARRIED if w.name != "host")
+    # Few programs: they compete with all that the containers do.
     script = (
-        "for c in NAMES; do"
-        " p=$(docker inspect -f '{{.State.Pid}}' $c);"
-        " echo $c $(nsenter -t $p -n ip -o addr show scope global | awk '{print $4}')"
-        " $(nsenter -t $p -n ip -o link show eth0 2>/dev/null | grep -o 'link/ether [^ ]*');"
-        " done"
-    ).replace("NAMES", " ".join(w.name for w in CARRIED if w.name != "host"))
-    lines = host.output(script, 120).splitlines()
-    return {name: rest for name, _, rest in (line.partition(" ") for line in lines)}
+        f"docker inspect -f '{{{{.State.Pid}}}} {{{{.Name}}}}' {names} | while read pid name;"
+        " do echo =$name; nsenter -t $pid -n ip -o addr; nsenter -t $pid -n ip -o link; done"
+    )
+    found: dict[str, str] = {}
+    for part in host.output(script, 120).split("=/")[1:]:
+        name, _, rest = part.partition("\n")
+        words = ADDRESS.findall(rest)
+        found[name] = " ".join("".join(word) for word in words)
+    return found
 
 
+ADDRESS = re.compile(r"(?:inet6? (\S+) .*scope global)|(?:: eth0\S* .*link/ether (\S+))")
+"""What `ip -o addr` and `ip -o link` print."""
 LOADED = "docker logs --tail 1 download"
 REDIS = "docker exec -i redis redis-cli"
 # What Debian has on the path is a script in Perl.
