@@ -150,8 +150,6 @@ def test_nginx_answers_on_its_published_port(story: Story) -> None:
 
 RESTARTED = [
     "numbers",
-    "one",
-    "two",
     "provider",
     "user",
     "withinit",
