@@ -18,8 +18,12 @@ Reading = Callable[[Callable[[], bool]], dict[str, str]]
 Returns the SHA-256 of each such file, in hexadecimal, by its name; empty if it was stopped.
 """
 
-POLL = 0.1
+FIRST = 1.0
+"""Seconds until the first look: what is written by then takes no time to be read."""
+POLL = 0.25
 """Seconds between two looks for more."""
+WAIT = 0.1
+"""Seconds between two questions whether there is time to read to the end."""
 _CHUNK = 1 << 20
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE_OUT = 2
@@ -68,9 +72,8 @@ class _Follower(threading.Thread):
 
     def run(self) -> None:
         """Read what there is, again and again, until that is all."""
-        last = False
-        while not last and not self.stopped.is_set():
-            last = self.written.wait(POLL)
+        last = self.written.wait(FIRST)
+        while not self.stopped.is_set():
             # Without memory or descriptors what was not read is read later.
             with suppress(OSError, MemoryError):
                 for path in self._directory.glob("pages-*.img"):
@@ -78,11 +81,14 @@ class _Follower(threading.Thread):
             for file in tuple(self._files.items()):
                 with suppress(OSError, MemoryError):
                     self._read(*file, last=last)
+            if last:
+                break
+            last = self.written.wait(POLL)
 
     def finish(self, stop: Callable[[], bool]) -> dict[str, str]:
         """Wait until all is read; return the digests."""
         while self.is_alive():
-            self.join(POLL)
+            self.join(WAIT)
             if self.is_alive() and stop():
                 self.stopped.set()
                 break

@@ -16,6 +16,12 @@ BYTES = os.urandom(5 * MIB + 17)
 DIGEST = hashlib.sha256(BYTES).hexdigest()
 
 
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST", 0.05)
+    monkeypatch.setattr(module, "POLL", 0.05)
+
+
 def on() -> bool:
     return False
 
@@ -177,7 +183,7 @@ def test_what_could_not_be_read_has_no_wrong_digest(
         for half in (BYTES[: 3 * MIB], BYTES[3 * MIB :]):
             with (tmp_path / "pages-1.img").open("ab") as file:
                 file.write(half)
-            time.sleep(3 * module.POLL)
+            time.sleep(4 * module.POLL)
     assert set(read(on).items()) <= {("pages-1.img", DIGEST)}
     assert ended()
 
