@@ -28,11 +28,11 @@ INSIDE = Path(__file__).with_name("inside")
 HARDWARE = Hardware(memory=6144, cpus=2)
 SECONDS = 1800.0
 VERSIONS = (
-    "uname -r",
+    "echo kernel $(uname -r)",
     "docker version --format 'Docker {{.Server.Version}}'",
-    "podman --version",
-    "runc --version | head -n 1",
-    "criu --version | head -n 1",
+    "podman --version | sed s/podman.version/Podman/",
+    "runc --version | sed -n s/runc.version/runc/p",
+    "criu --version | sed -n s/Version:/CRIU/p",
     "drainer --version",
 )
 START = {
