@@ -37,6 +37,11 @@ class Deadline:
         return self._end is not None and self._clock() >= self._end
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be begun: the budget is used up, or somebody wants an end."""
+        return self.over or self.interrupted
+
+    @property
     def left(self) -> float | None:
         """How many seconds are left of the budget, at least 0; None without one."""
         return None if self._end is None else max(0.0, self._end - self._clock())
@@ -50,8 +55,13 @@ class Deadline:
         return seconds if left is None else max(0.1, min(seconds, left - keep))
 
     def part(self, seconds: float, keep: float = 0.0) -> "Deadline":
-        """Return a budget of its own for one step, as long as `limit` says."""
-        return Deadline(self.limit(seconds, keep), self._clock)
+        """Return a budget of its own for one step, as long as `limit` says.
+
+        An interruption of this one is one of that, too.
+        """
+        found = Deadline(self.limit(seconds, keep), self._clock)
+        found._interrupted = self._interrupted
+        return found
 
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than until the end of the budget or an interruption."""

@@ -4,7 +4,7 @@ import time
 
 from drainer.engine.base import Engine
 from drainer.host.base import Host
-from drainer.manifest import CheckpointState, Entry, State
+from drainer.manifest import Entry, State
 from drainer.model import Container
 
 PATIENCE = 3.0
@@ -39,6 +39,6 @@ def _is_ghost(host: Host, entry: Entry, container: Container) -> bool:
         return False
     if not container.running or container.restarting:
         return False
-    killed = entry.state is State.STOPPED and entry.checkpoint_state is CheckpointState.COMPLETE
+    killed = entry.restorable
     same = container.started_at == entry.started_at
     return (killed and same and container.paused) or not host.lives(container)

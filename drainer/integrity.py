@@ -61,7 +61,7 @@ def secure(
     reading = deadline.part(took + SLACK_SECONDS, keep=DRAIN_RESERVE)
 
     def stop() -> bool:
-        return reading.over or deadline.interrupted
+        return reading.ended
 
     images = host.digests(directory, stop, {**known, **read(stop)})
     digest = evidence_file.write(record.directory, container.id, Evidence(images, files))
@@ -85,7 +85,7 @@ def foresee(host: Host, saved: Sequence[Saved], deadline: Deadline) -> Mapping[s
     reading = deadline.part(math.inf if left is None else left / 4, keep=DRAIN_RESERVE)
 
     def stop() -> bool:
-        return reading.over or deadline.interrupted
+        return reading.ended
 
     known = {
         (name if each is saved[-1] else f"../{PurePath(each.directory).name}/{name}"): digest
@@ -110,12 +110,11 @@ def check_files(
     """
     verdicts: dict[str, Mapping[str, object]] = {}
     for entry in record.manifest.entries:
-        waits = entry.state is State.STOPPED and entry.id not in away
-        if not (waits and entry.evidence and entry.checkpoint_state is CheckpointState.COMPLETE):
+        if not (entry.restorable and entry.evidence and entry.id not in away):
             continue
         if boot_id and entry.files_checked == boot_id:
             continue
-        if deadline.over or deadline.interrupted:
+        if deadline.ended:
             # Then nothing more is restored in this run.
             break
         why = _files_obstacle(record, host, entry)
@@ -161,7 +160,7 @@ def restore_obstacle(
         reading = deadline.part(math.inf if left is None else left / 2, keep=RESUME_RESERVE)
         images = host.digests(
             directory,
-            lambda: reading.over or deadline.interrupted,
+            lambda: reading.ended,
             host.known_digests(directory),
         )
     except CheckpointInvalidError as error:

@@ -74,7 +74,7 @@ def lacking(
     kept: set[str] = set()
     down: dict[str, Lack] = {}
     for entry in manifest.entries:
-        if deadline.over or deadline.interrupted:
+        if deadline.ended:
             # Nothing more is restored in this run, and each look may take a minute.
             return dict(before)
         if entry.state is not State.STOPPED:

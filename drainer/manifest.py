@@ -122,6 +122,12 @@ class Entry:
         """Return when it entered a state, in seconds since the epoch; None if that is not known."""
         return moment(self.times.get(state, ""))
 
+    @property
+    def restorable(self) -> bool:
+        """Whether it waits for its restore, as far as the manifest tells."""
+        complete = self.checkpoint_state is CheckpointState.COMPLETE
+        return self.state is State.STOPPED and complete
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:

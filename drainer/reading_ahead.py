@@ -6,7 +6,7 @@ from contextlib import suppress
 from drainer.carriers.base import Carriers
 from drainer.errors import DrainerError
 from drainer.host.base import Host
-from drainer.manifest import CheckpointState, Manifest, State
+from drainer.manifest import Manifest
 from drainer.recover import resume_order
 
 
@@ -21,8 +21,7 @@ def read_ahead(
     count = 0
     known = {entry.id: entry for entry in manifest.entries}
     for entry in map(known.__getitem__, resume_order(manifest.entries)):
-        complete = entry.checkpoint_state is CheckpointState.COMPLETE and bool(entry.evidence)
-        if entry.state is not State.STOPPED or not complete:
+        if not (entry.restorable and entry.evidence):
             continue
         if stop():
             break

@@ -165,7 +165,7 @@ def _addresses(
         runtime.lay_out_placeholder,
         runtime.forget_placeholder,
         [e for e in manifest.entries if not e.state.ended],
-        stop=lambda: deadline.over or deadline.interrupted,
+        stop=lambda: deadline.ended,
     )
     try:
         keeper.prepare()

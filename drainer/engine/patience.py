@@ -20,7 +20,7 @@ def wait_for_engine(engine: Engine, deadline: Deadline, seconds: float) -> None:
         try:
             engine.facts()
         except (EngineUnavailableError, EngineTimeoutError):
-            if time.monotonic() >= end or deadline.over or deadline.interrupted:
+            if time.monotonic() >= end or deadline.ended:
                 raise
             deadline.sleep(POLL)
         else:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from drainer.runtime.agent import put
+
 DIRECTORY = Path("/run/drainer-ahead")
 
 _ENDED = "ended"
@@ -32,9 +34,7 @@ def read(images: Path, find: Callable[[], Mapping[str, str]], place: Path = DIRE
         if name in after and before.get(name) == after[name]
     }
     place.mkdir(mode=0o700, exist_ok=True)
-    new = place / f"{_file(images)}.new"
-    new.write_text(json.dumps(content))
-    new.replace(place / _file(images))
+    put(place / _file(images), json.dumps(content))
 
 
 def known(images: Path, place: Path = DIRECTORY) -> dict[str, str]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from drainer.host.images import CHUNK, OPEN
+
 Reading = Callable[[Callable[[], bool]], dict[str, str]]
 """Reads to the end what was begun, once all is written, until `stop` says yes.
 
@@ -24,8 +26,6 @@ POLL = 0.25
 """Seconds between two looks for more."""
 WAIT = 0.1
 """Seconds between two questions whether there is time to read to the end."""
-_CHUNK = 1 << 20
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE_OUT = 2
 """SYNC_FILE_RANGE_WRITE: begin to write it to disk, and do not wait (sync_file_range(2))."""
 
@@ -101,7 +101,7 @@ class _Follower(threading.Thread):
     def _read(self, name: str, file: "_File", *, last: bool) -> None:
         """Read on to the present end of a file, which is the `last` one or not."""
         sound, file.sound = file.sound, False
-        descriptor = os.open(self._directory / name, _OPEN)
+        descriptor = os.open(self._directory / name, OPEN)
         try:
             while sound and not self.stopped.is_set():
                 found = os.fstat(descriptor)
@@ -110,7 +110,7 @@ class _Follower(threading.Thread):
                 if replaced or found.st_size < file.size:
                     return
                 file.number = found.st_ino
-                chunk = os.pread(descriptor, _CHUNK, file.size)
+                chunk = os.pread(descriptor, CHUNK, file.size)
                 if not chunk:
                     file.sound, file.whole = True, last
                     return

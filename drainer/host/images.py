@@ -53,8 +53,8 @@ _PARENT = 1
 _PRESENT = 4
 """Flags of a pagemap entry (criu criu/include/pagemap.h)."""
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_CHUNK = 1 << 20
+OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+CHUNK = 1 << 20
 
 
 class _WrongError(Exception):
@@ -128,7 +128,7 @@ def same_images(a: Path, b: Path) -> bool:
 @contextmanager
 def _opened(directory: Path) -> Iterator["_Images"]:
     try:
-        fd = os.open(directory, _OPEN | os.O_DIRECTORY)
+        fd = os.open(directory, OPEN | os.O_DIRECTORY)
     except OSError as error:
         raise _WrongError(".", f"no directory: {os.strerror(error.errno or 0)}") from error
     try:
@@ -170,7 +170,7 @@ class _Images:
                 if len(found) > _MOST_PRE_DUMPS:
                     raise _WrongError(_PARENT_LINK, "leads to no end")
                 try:
-                    fd = os.open(name, _OPEN | os.O_DIRECTORY, dir_fd=found[-1].fd)
+                    fd = os.open(name, OPEN | os.O_DIRECTORY, dir_fd=found[-1].fd)
                 except OSError as error:
                     raise _WrongError(name, "no directory") from error
                 stack.callback(os.close, fd)
@@ -197,7 +197,7 @@ class _Images:
         digest = hashlib.sha256()
         with self.file(name) as file:
             while not stop():
-                chunk = file.read(_CHUNK)
+                chunk = file.read(CHUNK)
                 if not chunk:
                     return digest.hexdigest()
                 digest.update(chunk)
@@ -207,8 +207,8 @@ class _Images:
         """Compare the files of one name, byte for byte."""
         with self.file(name) as mine, other.file(name) as theirs:
             while True:
-                chunk = mine.read(_CHUNK)
-                if chunk != theirs.read(_CHUNK):
+                chunk = mine.read(CHUNK)
+                if chunk != theirs.read(CHUNK):
                     return False
                 if not chunk:
                     return True
@@ -218,7 +218,7 @@ class _Images:
         """Open a file and blame it for every `ImageError` and `OSError` in the block."""
         self._require(name)
         try:
-            with os.fdopen(os.open(name, _OPEN, dir_fd=self.fd), "rb") as file:
+            with os.fdopen(os.open(name, OPEN, dir_fd=self.fd), "rb") as file:
                 yield file
         except OSError as error:
             raise _WrongError(name, f"not readable: {os.strerror(error.errno or 0)}") from error

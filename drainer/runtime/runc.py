@@ -201,9 +201,7 @@ class Runc:
             if not stand_in.under_way(directory):
                 shutil.rmtree(directory, ignore_errors=True)
             directory.mkdir(mode=0o700)
-            new = directory / "order.json.new"
-            new.write_text(json.dumps(content))
-            new.replace(directory / "order.json")
+            agent.put(directory / "order.json", json.dumps(content))
         except OSError as error:
             raise _storage(directory, error) from error
 
