@@ -1,5 +1,6 @@
 """Install and remove drainer's systemd units. Nothing is printed: what was done is returned."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -191,14 +192,8 @@ def uninstall(
                 raise _not_ours(path)
             present.append(path)
     systemctl = _Systemctl(runner)
-    actions = []
-    names = {path.name for path in present} | {u for u in UNITS if (packaged / u).exists()}
-    for unit in (unit for unit in UNITS if unit in names):
-        for verb, question in (("stop", "is-active"), ("disable", "is-enabled")):
-            changed = systemctl.holds(question, unit)
-            if changed:
-                systemctl.do(verb, unit)
-            actions.append(Action(verb, unit, changed))
+    names = {path.name for path in present} | {u for u in FILES if (packaged / u).exists()}
+    actions = _take_out(systemctl, [unit for unit in FILES if unit in names])
     for path in present:
         path.unlink()
         actions.append(Action("remove", str(path), changed=True))
@@ -207,6 +202,21 @@ def uninstall(
         systemctl.do("daemon-reload")
         actions.append(Action("reload", "systemd", changed=True))
     return Outcome(tuple(actions))
+
+
+def _take_out(systemctl: _Systemctl, units: Sequence[str]) -> list[Action]:
+    """Stop units, and disable those that were enabled."""
+    actions = []
+    for unit in units:
+        steps = [("stop", "is-active")]
+        if unit in UNITS:
+            steps.append(("disable", "is-enabled"))
+        for verb, question in steps:
+            changed = systemctl.holds(question, unit)
+            if changed:
+                systemctl.do(verb, unit)
+            actions.append(Action(verb, unit, changed))
+    return actions
 
 
 def unit_states(

@@ -50,16 +50,17 @@ def take_away(settings: Settings, *, force: bool, as_json: bool) -> None:
         pending = not force and file.exists and file.read().pending
         try:
             outcome = uninstall(pending=pending, force=force)
-            outcome = replace(outcome, actions=(*outcome.actions, *remove_catalog(), *_silence()))
+            actions = (*outcome.actions, *remove_catalog(), *_forget(settings))
+            outcome = replace(outcome, actions=actions)
         except OSError as error:
             raise _not_written(error) from error
     _show(outcome, as_json=as_json)
 
 
-def _silence() -> tuple[Action, ...]:
-    """Have the next login told nothing of a program that is not there any more."""
-    place = login_message.withdraw()
-    return (Action("remove", place, changed=True),) if place else ()
+def _forget(settings: Settings) -> tuple[Action, ...]:
+    """Remove what is for this boot only: what the next login is told, and what was read ahead."""
+    places = (login_message.withdraw(), settings.host().forget_reading_ahead())
+    return tuple(Action("remove", place, changed=True) for place in places if place)
 
 
 def _not_written(error: OSError) -> ConfigInvalidError:

@@ -6,6 +6,7 @@ They are good for this boot, and for files that are still the very same.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -60,6 +61,15 @@ def end(place: Path = DIRECTORY) -> None:
 def ended(place: Path = DIRECTORY) -> bool:
     """Tell whether that was said."""
     return os.path.lexists(place / _ENDED)
+
+
+def forget(place: Path = DIRECTORY) -> str:
+    """Remove what was noted; return where it was, empty if nothing was. Raises `OSError`."""
+    try:
+        shutil.rmtree(place)
+    except FileNotFoundError:
+        return ""
+    return str(place)
 
 
 def _file(images: Path) -> str:

@@ -75,6 +75,12 @@ class Host(Protocol):
     def end_reading_ahead(self) -> None:
         """Let nothing more be read ahead in this boot. Never raises."""
 
+    def forget_reading_ahead(self) -> str:
+        """Remove all that it kept; return where that was, empty if nothing was.
+
+        Raises `OSError`.
+        """
+
     def ahead_has_ended(self) -> bool:
         """Tell whether that was said."""
 

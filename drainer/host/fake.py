@@ -148,6 +148,11 @@ class FakeHost:
         """Note it."""
         self.ahead_ended = True
 
+    def forget_reading_ahead(self) -> str:
+        """Empty `ahead`."""
+        self.ahead.clear()
+        return ""
+
     def ahead_has_ended(self) -> bool:
         """Tell whether it was noted."""
         return self.ahead_ended

@@ -144,6 +144,10 @@ class LinuxHost:
         """Leave a mark there."""
         ahead.end(self._ahead)
 
+    def forget_reading_ahead(self) -> str:
+        """Remove the directory."""
+        return ahead.forget(self._ahead)
+
     def ahead_has_ended(self) -> bool:
         """Look for it."""
         return ahead.ended(self._ahead)

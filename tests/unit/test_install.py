@@ -14,7 +14,17 @@ from drainer.install import (
     remove_catalog,
     uninstall,
 )
-from drainer.units import CATALOG, DRAIN_UNIT, FILES, RESUME_UNIT, UNITS, is_ours, render, template
+from drainer.units import (
+    AHEAD_UNIT,
+    CATALOG,
+    DRAIN_UNIT,
+    FILES,
+    RESUME_UNIT,
+    UNITS,
+    is_ours,
+    render,
+    template,
+)
 
 PROGRAM = Path("/opt/drainer/bin/drainer")
 
@@ -146,6 +156,7 @@ def test_a_changed_or_foreign_file_is_not_touched(
 
 def test_uninstalling_leaves_nothing_behind(units: Path, systemctl: Systemctl) -> None:
     install(PROGRAM, units, enable=True, runner=systemctl)
+    systemctl.active.add(AHEAD_UNIT)
     outcome = uninstall(units, runner=systemctl)
     assert list(units.iterdir()) == []
     assert not systemctl.enabled | systemctl.active
@@ -197,7 +208,7 @@ def test_the_files_of_a_package_stay(units: Path, systemctl: Systemctl, tmp_path
     packaged = package(tmp_path / "packaged")
     install(PROGRAM, packaged, enable=True, runner=systemctl)
     outcome = uninstall(units, packaged, runner=systemctl)
-    assert [a.what for a in outcome.actions] == ["stop", "disable"] * 2
+    assert [a.what for a in outcome.actions] == ["stop", "disable"] * 2 + ["stop"]
     assert not systemctl.enabled | systemctl.active
     assert {path.name for path in packaged.iterdir()} == set(FILES)
 

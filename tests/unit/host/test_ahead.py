@@ -92,3 +92,12 @@ def test_where_nothing_can_be_kept_nothing_is(images: Path, tmp_path: Path) -> N
     with pytest.raises(OSError, match="file"):
         ahead.read(images, lambda: FOUND, tmp_path / "file")
     assert ahead.known(images, tmp_path / "file") == {}
+
+
+def test_all_is_forgotten(images: Path, place: Path) -> None:
+    assert ahead.forget(place) == ""
+    ahead.read(images, lambda: FOUND, place)
+    ahead.end(place)
+    assert ahead.forget(place) == str(place)
+    assert not place.exists()
+    assert images.exists()
