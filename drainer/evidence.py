@@ -37,7 +37,7 @@ class Evidence:
     """What was noted of one container between its dump and its kill."""
 
     images: Mapping[str, str]
-    """SHA-256 of each image, in hexadecimal, by file name; empty where time did not allow it."""
+    """Checksum of each image by file name; empty where time did not allow it."""
     files: tuple[FileNote, ...] = ()
     """The plain files that its processes had open or mapped."""
 
@@ -61,9 +61,15 @@ def different_image(noted: Mapping[str, str], found: Mapping[str, str]) -> str:
             return f"{printable(name)}: missing"
         if name not in noted:
             return f"{printable(name)}: it was not there at the drain"
-        if noted[name] and found[name] and noted[name] != found[name]:
-            return f"{printable(name)}: its content is not that of the drain (SHA-256)"
+        if _comparable(noted[name], found[name]) and noted[name] != found[name]:
+            return f"{printable(name)}: its content is not that of the drain (checksum)"
     return ""
+
+
+def _comparable(noted: str, found: str) -> bool:
+    """Tell whether both checksums were made, and in the same way."""
+    kinds = (noted.rpartition(":")[0], found.rpartition(":")[0])
+    return bool(noted and found) and kinds[0] == kinds[1]
 
 
 def changed(files: Iterable[FileNote], look: Callable[[str], FileNote]) -> dict[str, str]:

@@ -4,11 +4,10 @@ from dataclasses import asdict
 from typing import Any
 
 from drainer.cli import output
-from drainer.doctor.software import NEXT_KERNEL
 from drainer.model import Finding, Plan, PlanEntry, Verdict
 from drainer.plan import demands
 from drainer.room import Use, side_by_side, uses
-from drainer.rules.versions import next_kernel_lack
+from drainer.rules.versions import NEXT_KERNEL, next_kernel_lack
 from drainer.text import printable, size
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from drainer.carriers.base import Carriers
 from drainer.carriers.engine import EngineCarrier
@@ -19,8 +19,6 @@ from drainer.cli.options import Common
 from drainer.config.choices import RouteChoice
 from drainer.config.load import Loaded, load
 from drainer.deadline import Deadline
-from drainer.doctor.examine import look_around
-from drainer.doctor.facts import Surroundings
 from drainer.engine.base import Engine
 from drainer.engine.docker import DockerEngine
 from drainer.errors import (
@@ -41,6 +39,9 @@ from drainer.runtime.base import Runtime
 from drainer.runtime.runc import Runc
 from drainer.store.files import StateDirectory
 from drainer.store.manifest_file import ManifestFile
+
+if TYPE_CHECKING:
+    from drainer.doctor.facts import Surroundings
 
 LOCK_WAIT = 300.0
 """Seconds that a unit waits for another drainer; a person is told at once."""
@@ -71,8 +72,11 @@ class Settings:
         """Reach for this host."""
         return LinuxHost()
 
-    def surroundings(self) -> Surroundings:
+    def surroundings(self) -> "Surroundings":
         """Look at what is around drainer on this host."""
+        # Only the doctor asks, and whoever drains would wait for it to be loaded.
+        from drainer.doctor.examine import look_around  # noqa: PLC0415
+
         return look_around(self.state_dir.absolute())
 
     def runtime(self, facts: HostFacts | None = None) -> Runtime:

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from drainer.doctor.trial import Trial
 from drainer.errors import DrainerError
 from drainer.model import EngineFacts, HostFacts
 from drainer.store.files import StateDirectory
+
+if TYPE_CHECKING:
+    # Every plan reads the record, and needs nothing else of the doctor.
+    from drainer.doctor.trial import Trial
 
 NAME = "trials.json"
 """In the state directory."""
@@ -21,7 +25,7 @@ def _versions(host: HostFacts, engine: EngineFacts) -> list[str]:
 
 
 def remember(
-    directory: StateDirectory, trials: Iterable[Trial], host: HostFacts, engine: EngineFacts
+    directory: StateDirectory, trials: "Iterable[Trial]", host: HostFacts, engine: EngineFacts
 ) -> None:
     """Note, durably, which routes were tried to their end and failed."""
     failed = [str(t.route) for t in trials if not t.restored and t.dump_seconds is not None]

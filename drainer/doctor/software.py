@@ -5,17 +5,13 @@ from drainer.host.criu import FEATURES
 from drainer.model import EngineFacts
 from drainer.rules import host as rules
 from drainer.rules.processes import seccomp_unsupported
-from drainer.rules.versions import criu_floor, is_mended, next_kernel_lack
+from drainer.rules.versions import NEXT_KERNEL, criu_floor, is_mended, next_kernel_lack
 from drainer.versions import version_text
 
 DOCKER = "docker"
 """Id of the check whether Docker answers; stands in for a refusal where it does not."""
 SILENT = "Docker does not answer, so that it is not known what runs and nothing can be carried."
 
-NEXT_KERNEL = (
-    "CRIU is too old for the newest kernel that is installed: if the host boots it, all containers "
-    "are started from the beginning."
-)
 NEXT_KERNEL_ADVICE = (
     "Install that CRIU before the reboot, from a newer release of the distribution or from CRIU's "
     "own packages, or boot the kernel that runs now."

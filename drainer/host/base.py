@@ -55,7 +55,7 @@ class Host(Protocol):
         stop: Callable[[], bool],
         known: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, str]:
-        """Return the SHA-256 of each of the CRIU images in `directory`, in hexadecimal, by name.
+        """Return the checksum of each of the CRIU images in `directory`, by name.
 
         Those of pre-dumps behind it have names as `../pre-1/NAME`. What is `known` is not read.
 

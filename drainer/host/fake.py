@@ -1,6 +1,5 @@
 """A host in memory, to go with `FakeEngine`, for tests and rehearsals."""
 
-import hashlib
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
@@ -10,6 +9,7 @@ from types import MappingProxyType
 from drainer.engine.fake import FakeEngine
 from drainer.errors import CheckpointInvalidError, ContainerGoneError
 from drainer.evidence import FileNote, places
+from drainer.host.checksum import checksum
 from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
 from drainer.networks import Port
 from drainer.storage import FileSystem, Places
@@ -129,8 +129,7 @@ class FakeHost:
             raise CheckpointInvalidError(f"{directory}: no directory") from error
         images = {"inventory.img": directory.encode(), "pages-1.img": content}
         return {
-            n: known[n] if n in known else "" if stop() else hashlib.sha256(c).hexdigest()
-            for n, c in images.items()
+            n: known[n] if n in known else "" if stop() else checksum(c) for n, c in images.items()
         }
 
     def read_ahead(self, directory: str, stop: Callable[[], bool]) -> None:

@@ -5,19 +5,19 @@ as it is. Read later, all of it would have to be read while its container is fro
 """
 
 import ctypes
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from drainer.host.checksum import Checksum
 from drainer.host.images import CHUNK, OPEN
 
 Reading = Callable[[Callable[[], bool]], dict[str, str]]
 """Reads to the end what was begun, once all is written, until `stop` says yes.
 
-Returns the SHA-256 of each such file, in hexadecimal, by its name; empty if it was stopped.
+Returns the checksum of each such file by its name; empty if it was stopped.
 """
 
 FIRST = 1.0
@@ -93,7 +93,7 @@ class _Follower(threading.Thread):
                 self.stopped.set()
                 break
         return {
-            name: file.digest.hexdigest() if file.whole else ""
+            name: file.digest.text() if file.whole else ""
             for name, file in tuple(self._files.items())
             if file.whole or self.stopped.is_set()
         }
@@ -126,7 +126,7 @@ class _File:
     """What was read of one file."""
 
     def __init__(self) -> None:
-        self.digest = hashlib.sha256()
+        self.digest = Checksum()
         self.size = 0
         self.number = 0
         """The inode; 0 while nothing was read."""

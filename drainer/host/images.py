@@ -5,7 +5,6 @@ the images at restore is the source of each check (criu criu/image-desc.c, criu/
 criu/pstree.c).
 """
 
-import hashlib
 import mmap
 import os
 import re
@@ -18,6 +17,7 @@ from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
 
 from drainer.errors import CheckpointInvalidError
+from drainer.host.checksum import Checksum
 from drainer.host.criu_image import (
     MAGIC,
     ImageError,
@@ -79,7 +79,7 @@ def verify(directory: Path) -> int:
 def digests(
     directory: Path, stop: Callable[[], bool], known: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, str]:
-    """Return the SHA-256 of each file in hexadecimal, or an empty string once `stop` says so.
+    """Return the checksum of each file, or an empty string once `stop` says so.
 
     What is `known` is not read.
 
@@ -193,14 +193,13 @@ class _Images:
             self._check_other(name)
 
     def digest(self, name: str, stop: Callable[[], bool]) -> str:
-        # Not hashlib.file_digest: nothing could end it before the end of a file of gigabytes.
-        digest = hashlib.sha256()
+        found = Checksum()
         with self.file(name) as file:
             while not stop():
                 chunk = file.read(CHUNK)
                 if not chunk:
-                    return digest.hexdigest()
-                digest.update(chunk)
+                    return found.text()
+                found.update(chunk)
         return ""
 
     def equals(self, other: "_Images", name: str) -> bool:

@@ -5,6 +5,11 @@ import re
 from drainer.model import HostFacts
 from drainer.versions import Version, version_of, version_text
 
+NEXT_KERNEL = (
+    "CRIU is too old for the newest kernel that is installed: if the host boots it, all containers "
+    "are started from the beginning."
+)
+
 _FLOORS: tuple[tuple[Version, Version], ...] = (
     ((7, 1, 0), (4, 2, 1)),
     ((6, 16, 0), (4, 2, 0)),

@@ -1,8 +1,7 @@
-"""What the stand-in runs in place of runc for one container that is to be restored.
+"""What the stand-in does in place of runc for one container that is to be restored.
 
-`agent.py DIRECTORY RUNC ARGUMENT...` is a call that was meant for runc; `agent.py DIRECTORY` is
-the hook that runc runs at CRIU's `setup-namespaces`. DIRECTORY is named after the container and
-holds what the two and drainer tell each other:
+It is called with DIRECTORY RUNC ARGUMENT...: what was meant for runc. DIRECTORY is named after the
+container and holds what this, the hook (`hold`) and drainer tell each other:
 
     order.json   from drainer: what to restore; becomes taken.json when the restore is begun
     pid          the host pid of the restored first process, from the hook
@@ -22,13 +21,14 @@ Standard library only, and little of it: every call waits for the interpreter to
 
 import json
 import os
-import select
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+HOLD = Path(__file__).with_name("hold.py")
 
 POLL = 0.005
 """Seconds between the first two looks at a file that another process writes."""
@@ -123,7 +123,7 @@ def create(directory: Path, call: Call) -> int:
         order = json.loads((directory / "taken.json").read_text())
         bundle = Path(call.value("--bundle"))
         _open_gate(Path(order["gate"]))
-        _rewrite(bundle / "config.json", directory)
+        _rewrite(bundle / "config.json", _hook(directory, order))
         os.mkfifo(directory / "release", 0o600)
         command = _command(directory, call, order)
     except BaseException:
@@ -159,15 +159,20 @@ def _open_gate(gate: Path) -> None:
         return
 
 
-def _rewrite(file: Path, directory: Path) -> None:
+def _hook(directory: Path, order: dict[str, list[str]]) -> dict[str, object]:
+    """Return the hook that holds the restore, for runc's configuration."""
+    words = (HOLD, directory, order["seconds"], order["unused"])
+    return {"path": sys.executable, "args": [sys.executable, "-I", "-S", *map(str, words)]}
+
+
+def _rewrite(file: Path, hook: dict[str, object]) -> None:
     """Add the hook to a bundle's configuration, and name what its mounts' links lead to.
 
     CRIU opens the source of a mount without following links (criu/mount-v2.c), runc follows them.
     """
     spec = json.loads(file.read_bytes())  # UTF-8, whatever the locale
     hooks = spec.get("hooks") or {}
-    own = {"path": sys.executable, "args": [sys.executable, "-I", "-S", __file__, str(directory)]}
-    hooks["createRuntime"] = [*(hooks.get("createRuntime") or []), own]
+    hooks["createRuntime"] = [*(hooks.get("createRuntime") or []), hook]
     spec["hooks"] = hooks
     for mount in spec.get("mounts") or []:
         if Path(mount.get("source") or "/").is_symlink():
@@ -293,29 +298,6 @@ def _of(directory: Path, name: str, proof: str) -> str:
     return pid if pid and directory.name in got(Path(f"/proc/{pid}/{proof}")) else ""
 
 
-def hook(directory: Path) -> int:
-    """Hold the restore until the engine has laid the network."""
-    order = json.loads((directory / "taken.json").read_text())
-    pid = json.load(sys.stdin)["pid"]
-    fifo = os.open(directory / "release", os.O_RDWR | os.O_NONBLOCK)
-    put(directory / "pid", str(pid))
-    ready, _, _ = select.select([fifo], [], [], order["seconds"])
-    if not ready or os.read(fifo, 2) != b"go":
-        return 1
-    _use(Path(order["unused"]))
-    return 0
-
-
-def _use(mark: Path) -> None:
-    """Note durably that the checkpoint is no longer unused: from here on its program may run."""
-    mark.unlink(missing_ok=True)
-    directory = os.open(mark.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
 def _placeholder(directory: Path, call: Call) -> int:
     """Play the whole life of a container that only holds its addresses."""
     from drainer.runtime import link, placeholder  # noqa: PLC0415 - see `_keep_macs`
@@ -337,15 +319,7 @@ def main(arguments: list[str]) -> int:
     """Play one part; return runc's exit status."""
     directory = Path(arguments[0])
     umask = os.umask(0o077)
-    if len(arguments) == 1:
-        return hook(directory)
     call = Call(arguments[1], arguments[2:], umask)
     if (directory / "placeholder").exists():
         return _placeholder(directory, call)
     return VERBS[call.verb](directory, call) if call.verb in VERBS else call.hand_on()
-
-
-if __name__ == "__main__":
-    # Of drainer only what is standard library alone is taken from there.
-    sys.path.append(str(Path(__file__).parents[2]))
-    sys.exit(main(sys.argv[1:]))

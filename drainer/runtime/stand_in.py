@@ -26,7 +26,7 @@ ORDERS = Path("/run/drainer/restores")
 """A directory for each container whose restore is asked for; gone after a reboot, as /run is."""
 
 NAME = "runc"
-AGENT = Path(__file__).with_name("agent.py")
+CALL = Path(__file__).with_name("call.py")
 
 LEAVE_SECONDS = 2.0
 """How long the kernel may take to make a process a shell that is to read the stand-in."""
@@ -44,7 +44,7 @@ _SCRIPT = """\
 for word; do
     case $word in
     *[!0-9a-f]* | "") ;;
-    *) [ -d {orders}/"$word" ] && exec {python} -I -S {agent} {orders}/"$word" {runc} "$@" ;;
+    *) [ -d {orders}/"$word" ] && exec {python} -I -S {call} {orders}/"$word" {runc} "$@" ;;
     esac
 done
 exec {runc} "$@"
@@ -93,12 +93,12 @@ def is_own(file: Path) -> bool:
         os.close(descriptor)
 
 
-def script(runc: str, orders: Path = ORDERS, agent: Path = AGENT) -> str:
+def script(runc: str, orders: Path = ORDERS, call: Path = CALL) -> str:
     """Return the stand-in's text, to be put before the real `runc`."""
     return _FIRST_LINES + _SCRIPT.format(
         orders=quote(str(orders)),
         python=quote(sys.executable),
-        agent=quote(str(agent)),
+        call=quote(str(call)),
         runc=quote(runc),
     )
 

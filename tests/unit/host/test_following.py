@@ -1,6 +1,5 @@
 """What CRIU writes is read as it comes."""
 
-import hashlib
 import os
 import threading
 import time
@@ -9,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from drainer.host import following as module
+from drainer.host.checksum import checksum
 from drainer.host.following import following
 
 MIB = 1 << 20
 BYTES = os.urandom(5 * MIB + 17)
-DIGEST = hashlib.sha256(BYTES).hexdigest()
+DIGEST = checksum(BYTES)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_files_of_pages_are_read_as_they_grow(
                 if begin == 2 * MIB:
                     until_read(tmp_path / "pages-1.img", monkeypatch)
         (tmp_path / "pages-2.img").write_bytes(b"two")
-    assert read(on) == {"pages-1.img": DIGEST, "pages-2.img": hashlib.sha256(b"two").hexdigest()}
+    assert read(on) == {"pages-1.img": DIGEST, "pages-2.img": checksum(b"two")}
     assert ended()
 
 

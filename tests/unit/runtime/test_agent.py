@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from drainer.runtime.stand_in import AGENT
+from drainer.runtime.agent import HOLD
+from drainer.runtime.stand_in import CALL
 from tests.unit.runtime.machine import ID, OTHER, Machine, alive, machine_with_window, until
 
 
@@ -128,7 +129,7 @@ def test_what_the_engine_has_configured_is_kept(machine: Machine) -> None:
     added = found["hooks"]["createRuntime"].pop()
     assert found == spec
     assert Path(added["args"][0]).is_absolute()
-    assert added["args"][-1] == str(machine.order)
+    assert added["args"][-3:] == [str(machine.order), "8.0", str(machine.place.unused)]
     assert json.loads(own.read_text())["id"] == ID
     assert machine.call("start") == 0
 
@@ -219,15 +220,49 @@ def alive_hook(machine: Machine) -> bool:
 
 def test_a_hook_that_nobody_releases_ends(machine: Machine) -> None:
     machine.order.mkdir()
-    (machine.order / "taken.json").write_text('{"seconds": 0.2, "macs": {}}')
     os.mkfifo(machine.order / "release")
     done = subprocess.run(
-        [sys.executable, "-I", "-S", AGENT, machine.order],
-        input=b'{"pid": 4711}',
+        [sys.executable, "-I", "-S", HOLD, machine.order, "0.2", machine.place.unused],
+        input=b'{"id":"a","pid":4711}',
         env={},
         check=False,
     )
     assert (done.returncode, file(machine, "pid")) == (1, "4711")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"ociVersion": "1.2.0", "id": ID, "status": "creating", "pid": 4711, "bundle": "/b"},
+        {"id": ID, "pid": 4711, "annotations": {"pid": "1", '"pid":': '"pid":1'}},
+        {"id": '"pid":1,', "pid": 4711},
+    ],
+)
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (",\n", ":\t")])
+def test_the_pid_is_that_of_the_state(
+    machine: Machine, state: dict[str, object], separators: tuple[str, str]
+) -> None:
+    machine.order.mkdir()
+    os.mkfifo(machine.order / "release")
+    subprocess.run(
+        [sys.executable, "-I", "-S", HOLD, machine.order, "0", machine.place.unused],
+        input=json.dumps(state, separators=separators).encode(),
+        check=False,
+    )
+    assert file(machine, "pid") == "4711"
+
+
+@pytest.mark.parametrize("state", [b"", b"{", b'{"pid":', b'{"pid":"1"}'])
+def test_without_a_state_nothing_is_restored(machine: Machine, state: bytes) -> None:
+    machine.order.mkdir()
+    os.mkfifo(machine.order / "release")
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", HOLD, machine.order, "5", machine.place.unused],
+        input=state,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    assert (done.returncode, file(machine, "pid")) == (1, "")
 
 
 def test_a_checkpoint_is_used_before_anything_of_it_can_run(machine: Machine) -> None:
@@ -392,7 +427,7 @@ def test_the_configuration_is_utf_8_in_any_locale(machine: Machine) -> None:
     machine.lay_out()
     pid_file = str(machine.bundle / "init.pid")
     create = machine.command("create", "--bundle", str(machine.bundle), "--pid-file", pid_file)
-    agent = [sys.executable, "-I", "-S", "-X", "utf8=0", str(AGENT)]
+    agent = [sys.executable, "-I", "-S", "-X", "utf8=0", str(CALL)]
     subprocess.run(
         [*agent, str(machine.order), str(machine.file), *create[1:]],
         env={"LC_ALL": "C", "PATH": os.environ["PATH"]},

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from drainer import netlink
-from drainer.runtime import agent, placeholder
+from drainer.runtime import placeholder
+from drainer.runtime.stand_in import CALL
 
 MAY_UNSHARE = not subprocess.run(
     ["unshare", "--net", "true"], check=False, capture_output=True
@@ -59,7 +60,7 @@ def test_it_needs_the_standard_library_alone(directory: Path) -> None:
 @needs_root
 def test_the_stand_in_plays_it(directory: Path) -> None:
     (directory / "placeholder").touch()
-    command = [sys.executable, "-I", "-S", agent.__file__, str(directory), "/bin/false"]
+    command = [sys.executable, "-I", "-S", str(CALL), str(directory), "/bin/false"]
     for words in (["create", "--pid-file", str(directory / "init.pid")], ["start"]):
         subprocess.run([*command, *words], check=True, capture_output=True, timeout=30)
     assert placeholder.process(directory) == int((directory / "init.pid").read_text())

@@ -1,5 +1,4 @@
 import gc
-import hashlib
 import json
 import os
 import subprocess
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
+from drainer.host.checksum import checksum
 from drainer.runtime import abort, quiet
 from drainer.runtime.base import Order, Place, Runtime
 from drainer.runtime.runc import Runc
@@ -120,7 +120,7 @@ def test_pre_dumps_are_made_as_long_as_they_pay(
 
 def test_its_memory_is_read_as_it_is_written(machine: Machine) -> None:
     machine.plan(pages="memory", **{"dump.log": "x"})
-    expected = {"pages-1.img": hashlib.sha256(b"memory").hexdigest()}
+    expected = {"pages-1.img": checksum(b"memory")}
     place, root = machine.place, "/run/runc/moby"
     (before,) = machine.runc.pre_dump(ID, root, place, [], 10)
     assert before(lambda: False) == expected
