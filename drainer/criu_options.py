@@ -17,6 +17,14 @@ RUNC_SKIP_IN_FLIGHT = "tcp-skip-in-flight"
 RUNC_SETS_IT = (1, 3, 0)
 TRACKING = "mem_dirty_track"
 """The feature by which the kernel tells which memory has changed since an earlier dump."""
+NETWORK_LOCK = "network-lock"
+NO_LOCK = f"{NETWORK_LOCK} skip"
+"""CRIU keeps packets away while it saves and restores connections, for which it runs iptables and
+its kin 7 times while the container is frozen, and 5 times at the restore, which takes this from the
+images (criu/net.c iptables_network_lock_internal, iptables_network_unlock_internal). Where no
+connection is kept there is nothing to be guarded."""
+SKIPS_LOCK = (3, 19, 0)
+"""The first CRIU that can do without."""
 GHOST_LIMIT = "ghost-limit"
 """Above this size CRIU does not save a deleted file that is still open."""
 
@@ -25,6 +33,8 @@ def criu_options(subject: Subject) -> tuple[str, ...]:
     """Return the lines for CRIU's configuration file on the runtime route."""
     set_for_all = set(ABOUT_TCP).intersection(subject.host.criu_options)
     runc = version_of(subject.engine.runc)
+    keeps = subject.wish.tcp is Tcp.KEEP or TCP_ESTABLISHED in set_for_all
+    lockless = version_of(subject.host.criu) >= SKIPS_LOCK and not keeps
     skip = RUNC_SKIP_IN_FLIGHT if runc >= RUNC_SETS_IT else SKIP_IN_FLIGHT
     return tuple(
         line
@@ -34,6 +44,7 @@ def criu_options(subject: Subject) -> tuple[str, ...]:
             # Whether it has any is not known before it is frozen.
             (TCP_ESTABLISHED, subject.wish.tcp is Tcp.KEEP and TCP_CLOSE not in set_for_all),
             (TCP_CLOSE, subject.wish.tcp is Tcp.CLOSE and not set_for_all),
+            (NO_LOCK, lockless and NETWORK_LOCK not in subject.host.criu_options),
             # A log may be deleted, and grow, until it is frozen.
             (f"{GHOST_LIMIT} {subject.wish.ghost_limit_mib}M", True),
         )

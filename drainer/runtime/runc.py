@@ -12,7 +12,7 @@ from pathlib import Path
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.criu_log import first_error
 from drainer.host.following import Reading, following
-from drainer.host.run import Runner, run
+from drainer.host.run import Runner, run, wait_for
 from drainer.runtime import agent, quiet, stand_in
 from drainer.runtime.abort import abort
 from drainer.runtime.base import Order, Place
@@ -132,7 +132,7 @@ class Runc:
                 problem = f"{self._runc} cannot be run: {error.strerror}"
                 raise RuntimeRefusedError(problem) from error
             try:
-                status = process.wait(timeout)
+                status = wait_for(process, timeout)
             except subprocess.TimeoutExpired as error:
                 late = f"its checkpoint was not made within {timeout:.0f} s"
                 if abort(process, images, Path(root, container), self._run):

@@ -75,7 +75,7 @@ def test_connections_are_closed_on_the_runtime_route(world: World) -> None:
     (planned,) = world.plan().entries
     assert (planned.route, planned.criu_options) == (
         Route.RUNTIME,
-        ("skip-in-flight", "tcp-close", "ghost-limit 1024M"),
+        ("skip-in-flight", "tcp-close", "network-lock skip", "ghost-limit 1024M"),
     )
     assert [note.id for note in planned.notes] == ["tcp_connections"]
     world.drain()
@@ -144,6 +144,23 @@ def test_connections_are_closed_only_where_they_may_be() -> None:
     assert "tcp-close" in criu_options(Given().subject())
     assert "tcp-close" not in criu_options(Given(wish=Wish(tcp=Tcp.SKIP)).subject())
     assert "tcp-close" not in criu_options(on(criu_options=("tcp-established",)).subject())
+
+
+@pytest.mark.parametrize(
+    ("given", "locked"),
+    [
+        (Given(), False),
+        (Given(wish=Wish(tcp=Tcp.SKIP)), False),
+        (Given(wish=Wish(tcp=Tcp.KEEP)), True),
+        (on(criu_options=("tcp-established",)), True),
+        (on(criu_options=("network-lock",)), True),
+        (on(criu="3.19"), False),
+        (on(criu="3.17.1"), True),
+        (on(criu=""), True),
+    ],
+)
+def test_connections_that_are_not_kept_are_not_guarded(given: Given, locked: bool) -> None:
+    assert ("network-lock skip" not in criu_options(given.subject())) is locked
 
 
 def test_deleted_files_are_saved_up_to_what_is_configured() -> None:

@@ -1,10 +1,12 @@
+import errno
 import os
+import subprocess
 import sys
 import time
 
 import pytest
 
-from drainer.host.run import MISSING, TIMED_OUT, run
+from drainer.host.run import MISSING, TIMED_OUT, run, wait_for
 
 
 def test_status_and_both_outputs() -> None:
@@ -33,3 +35,17 @@ def test_output_that_is_no_text_is_borne() -> None:
     script = "import os; os.write(1, b'\\xff')"
     assert run([sys.executable, "-c", script], 30).output == "\ufffd"
     assert os.environ.get("SYSTEMD_PAGER") is None
+
+
+@pytest.mark.parametrize("handles", [True, False])
+def test_an_end_is_seen_at_once(handles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    if not handles:
+        monkeypatch.setattr(os, "pidfd_open", none_left)
+    with subprocess.Popen(["sleep", "0.2"]) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            wait_for(process, 0.05)
+        assert wait_for(process, 10) == 0
+        assert wait_for(process, 0) == 0
