@@ -7,6 +7,7 @@ import pytest
 
 from drainer.deadline import Deadline
 from drainer.errors import CheckpointInvalidError
+from drainer.host.checksum import checksum
 from drainer.manifest import State
 from drainer.reading_ahead import read_ahead
 from tests.unit.world import World, container_id
@@ -43,7 +44,7 @@ def test_what_waits_is_read_and_known_to_the_resume(world: World) -> None:
 def test_a_digest_that_was_found_ahead_decides(world: World) -> None:
     read(world)
     for digests in world.host.ahead.values():
-        digests["pages-1.img"] = "0" * 64
+        digests["pages-1.img"] = checksum(b"other")
     resumed = world.resume()
     assert {e.state for e in resumed.entries} == {State.STARTED_COLD}
     assert {"not that of the drain" in e.detail for e in resumed.entries} == {True}
