@@ -21,12 +21,17 @@ Identity = list[int]
 """What changes when a file is replaced or written to, whoever tries to hide it."""
 
 
-def read(images: Path, find: Callable[[], Mapping[str, str]], place: Path = DIRECTORY) -> None:
-    """Note the digests of the files in a directory, by name, which `find` reads.
+def read(
+    images: Path,
+    names: Iterable[str],
+    find: Callable[[], Mapping[str, str]],
+    place: Path = DIRECTORY,
+) -> None:
+    """Note the digests of the files of some names, from a directory, which `find` reads.
 
     Raises `OSError`, and what `find` raises.
     """
-    before = _identities(images, _names(images))
+    before = _identities(images, names)
     found = {name: digest for name, digest in find().items() if digest}
     after = _identities(images, found)
     content = {
@@ -74,12 +79,6 @@ def forget(place: Path = DIRECTORY) -> str:
 
 def _file(images: Path) -> str:
     return f"{hashlib.sha256(os.fsencode(images)).hexdigest()[:32]}.json"
-
-
-def _names(images: Path) -> list[str]:
-    """Return the names of files in a directory, and in those of pre-dumps beside it."""
-    beside = (path for found in images.parent.glob("pre-*") for path in found.iterdir())
-    return [*(p.name for p in images.iterdir()), *(f"../{p.parent.name}/{p.name}" for p in beside)]
 
 
 def _identities(images: Path, names: Iterable[str]) -> dict[str, Identity]:

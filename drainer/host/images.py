@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -86,13 +86,23 @@ def digests(
     Raises `CheckpointInvalidError` naming the first file that cannot be read.
     """
     with _reported(directory), _opened(directory) as images, images.chain() as chain:
-        places = ("", *(f"{part.parent}/" for part in chain))
-        parts = zip(places, chain, strict=False)
-        names = {f"{place}{name}": (part, name) for place, part in parts for name in part.sizes}
+        names = _named(chain)
         return {
             path: known[path] if path in known else part.digest(name, stop)
             for path, (part, name) in names.items()
         }
+
+
+def names(directory: Path) -> tuple[str, ...]:
+    """Return what `digests` calls the files. Raises `CheckpointInvalidError`."""
+    with _reported(directory), _opened(directory) as images, images.chain() as chain:
+        return tuple(_named(chain))
+
+
+def _named(chain: "Sequence[_Images]") -> "dict[str, tuple[_Images, str]]":
+    places = ("", *(f"{part.parent}/" for part in chain))
+    parts = zip(places, chain, strict=False)
+    return {f"{place}{name}": (part, name) for place, part in parts for name in part.sizes}
 
 
 @contextmanager

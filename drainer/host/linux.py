@@ -132,7 +132,12 @@ class LinuxHost:
         """Keep them in /run."""
         images_there = Path(directory)
         try:
-            ahead.read(images_there, lambda: images.digests(images_there, stop), self._ahead)
+            ahead.read(
+                images_there,
+                images.names(images_there),
+                lambda: images.digests(images_there, stop),
+                self._ahead,
+            )
         except OSError as error:
             raise StorageError(f"{printable(directory)}: {error.strerror}") from error
 

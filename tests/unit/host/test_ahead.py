@@ -27,7 +27,7 @@ FOUND = {"pages-1.img": "a", "../pre-1/pages-1.img": "b"}
 
 def test_digests_are_kept(images: Path, place: Path) -> None:
     assert ahead.known(images, place) == {}
-    ahead.read(images, lambda: {**FOUND, "core-1.img": ""}, place)
+    ahead.read(images, FOUND, lambda: {**FOUND, "core-1.img": ""}, place)
     assert ahead.known(images, place) == FOUND
     assert ahead.known(images.parent, place) == {}
     assert place.stat().st_mode & 0o777 == 0o700
@@ -55,7 +55,7 @@ def link(file: Path) -> None:
 def test_not_those_of_files_that_are_others_now(
     images: Path, place: Path, change: Callable[[Path], None]
 ) -> None:
-    ahead.read(images, lambda: FOUND, place)
+    ahead.read(images, FOUND, lambda: FOUND, place)
     change(images / "pages-1.img")
     assert ahead.known(images, place) == {"../pre-1/pages-1.img": "b"}
 
@@ -66,13 +66,13 @@ def test_not_those_of_files_that_were_changed_as_they_were_read(images: Path, pl
         (images / "new.img").write_text("new")
         return {**FOUND, "new.img": "c"}
 
-    ahead.read(images, find, place)
+    ahead.read(images, FOUND, find, place)
     assert ahead.known(images, place) == {"../pre-1/pages-1.img": "b"}
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"pages-1.img": 1}', '{"pages-1.img": []}'])
 def test_notes_that_make_no_sense_are_none(images: Path, place: Path, content: str) -> None:
-    ahead.read(images, lambda: FOUND, place)
+    ahead.read(images, FOUND, lambda: FOUND, place)
     (note,) = place.iterdir()
     note.write_text(content)
     assert ahead.known(images, place) == {}
@@ -90,13 +90,13 @@ def test_where_nothing_can_be_kept_nothing_is(images: Path, tmp_path: Path) -> N
     ahead.end(tmp_path / "file")
     assert not ahead.ended(tmp_path / "file")
     with pytest.raises(OSError, match="file"):
-        ahead.read(images, lambda: FOUND, tmp_path / "file")
+        ahead.read(images, FOUND, lambda: FOUND, tmp_path / "file")
     assert ahead.known(images, tmp_path / "file") == {}
 
 
 def test_all_is_forgotten(images: Path, place: Path) -> None:
     assert ahead.forget(place) == ""
-    ahead.read(images, lambda: FOUND, place)
+    ahead.read(images, FOUND, lambda: FOUND, place)
     ahead.end(place)
     assert ahead.forget(place) == str(place)
     assert not place.exists()
