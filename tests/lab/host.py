@@ -276,7 +276,7 @@ class Host:
             except MachineDiedError:
                 if not (births_left and self.machine.stillborn):
                     raise
-                say("the emulated kernel died before its first program ran: on again")
+                say("the emulated kernel died before Docker began to start: on again")
                 self.machine.pull_plug()
                 self.machine.power_on()
         if self._wait_booted:

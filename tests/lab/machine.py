@@ -140,16 +140,17 @@ class Machine:
 
     @property
     def stillborn(self) -> bool:
-        """Whether the last kernel died before it ran any program.
+        """Whether the last kernel died of being emulated before Docker began to start.
 
         While a kernel boots it rewrites itself (static keys), and emulated on several threads
-        another CPU can meet the int3 of that too late: see `_STEADY` in build.py.
+        another CPU can meet the int3 of that too late: see `_STEADY` in build.py, which has the
+        last of it done before Docker starts.
         """
-        return self.misran and "as init process" not in self._last_kernel
+        return self.misran and "docker.service" not in self._last_kernel
 
     @property
     def misran(self) -> bool:
-        """Whether the last kernel died of being emulated, as `stillborn` explains."""
+        """Whether the last kernel died of being emulated (`stillborn`)."""
         return "Oops: int3" in self._last_kernel
 
     @property
