@@ -18,11 +18,13 @@ RUNC_SETS_IT = (1, 3, 0)
 TRACKING = "mem_dirty_track"
 """The feature by which the kernel tells which memory has changed since an earlier dump."""
 NETWORK_LOCK = "network-lock"
-NO_LOCK = f"{NETWORK_LOCK} skip"
+NO_LOCK = "network-lock-skip"
 """CRIU keeps packets away while it saves and restores connections, for which it runs iptables and
 its kin 7 times while the container is frozen, and 5 times at the restore, which takes this from the
 images (criu/net.c iptables_network_lock_internal, iptables_network_unlock_internal). Where no
 connection is kept there is nothing to be guarded."""
+LINES = {NO_LOCK: f"{NETWORK_LOCK} skip"}
+"""How CRIU takes what is a switch here: only switches and sizes are taken from a manifest."""
 SKIPS_LOCK = (3, 19, 0)
 """The first CRIU that can do without."""
 GHOST_LIMIT = "ghost-limit"
@@ -30,7 +32,7 @@ GHOST_LIMIT = "ghost-limit"
 
 
 def criu_options(subject: Subject) -> tuple[str, ...]:
-    """Return the lines for CRIU's configuration file on the runtime route."""
+    """Return the options for CRIU on the runtime route, as they are in its file or in `LINES`."""
     set_for_all = set(ABOUT_TCP).intersection(subject.host.criu_options)
     runc = version_of(subject.engine.runc)
     keeps = subject.wish.tcp is Tcp.KEEP or TCP_ESTABLISHED in set_for_all

@@ -149,8 +149,10 @@ class FakeHost:
 
     def forget_reading_ahead(self) -> str:
         """Empty `ahead`."""
+        there = bool(self.ahead) or self.ahead_ended
         self.ahead.clear()
-        return ""
+        self.ahead_ended = False
+        return "/run/drainer-ahead" if there else ""
 
     def ahead_has_ended(self) -> bool:
         """Tell whether it was noted."""

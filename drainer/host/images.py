@@ -86,10 +86,9 @@ def digests(
     Raises `CheckpointInvalidError` naming the first file that cannot be read.
     """
     with _reported(directory), _opened(directory) as images, images.chain() as chain:
-        names = _named(chain)
         return {
             path: known[path] if path in known else part.digest(name, stop)
-            for path, (part, name) in names.items()
+            for path, (part, name) in _named(chain).items()
         }
 
 

@@ -14,6 +14,8 @@ MISSING = 127
 TIMED_OUT = 124
 """Status of a program that was killed at its limit, as timeout(1) gives it."""
 _REAP_SECONDS = 1.0
+_LONGEST = 1e6
+"""Seconds that poll(2) waits at most, in round numbers: it takes 2**31 milliseconds."""
 _LOOK_SECONDS = 0.5
 """How often it is asked whether it is to go on."""
 
@@ -88,12 +90,13 @@ def wait_for(process: "subprocess.Popen[bytes]", timeout: float) -> int:
     end = time.monotonic() + timeout
     if process.poll() is not None:
         return process.returncode
-    with contextlib.suppress(OSError):  # no descriptor is left
+    # No descriptor is left, or the interpreter was built for a kernel without such handles.
+    with contextlib.suppress(OSError, AttributeError):
         handle = os.pidfd_open(process.pid)
         try:
             poll = select.poll()
             poll.register(handle, select.POLLIN)
-            poll.poll(timeout * 1000)
+            poll.poll(min(max(timeout, 0.0), _LONGEST) * 1000)
         finally:
             os.close(handle)
     return process.wait(max(0.0, end - time.monotonic()))

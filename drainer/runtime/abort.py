@@ -1,8 +1,9 @@
 """End a dump that takes too long, so that its container can be given back as it was.
 
-Killing CRIU comes last: it would leave the container's network locked, and in a bad moment its own
-code in the container's processes. CRIU undoes everything by itself when a dump fails (criu
-cr-dump.c cr_dump_finish), and it fails when it cannot make its next image.
+Killing CRIU comes last: it would leave the container's network locked, if it locks it
+(`criu_options.NO_LOCK`), and in a bad moment its own code in the container's processes. CRIU undoes
+everything by itself when a dump fails (criu cr-dump.c cr_dump_finish), and it fails when it cannot
+make its next image.
 """
 
 import json

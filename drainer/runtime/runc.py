@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from drainer.criu_options import LINES
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.criu_log import first_error
 from drainer.host.following import Reading, following
@@ -91,7 +92,7 @@ class Runc:
             for directory in (place.path, place.work):
                 directory.mkdir(mode=0o700, exist_ok=True)
             images.mkdir(mode=0o700)
-            lines = [line for line in criu if line not in FLAGS]
+            lines = [LINES.get(line, line) for line in criu if line not in FLAGS]
             (place.work / agent.CRIU_CONFIGURATION).write_text("\n".join((*lines, "")))
         except OSError as error:
             raise _storage(place.path, error) from error

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 _ID = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"(?:[0-9a-f]{64})?")
 _CHECKPOINT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_CRIU_OPTION = re.compile(r"[a-z][a-z-]*( ([0-9]+[KMG]?|skip))?", re.ASCII)
-"""A switch, a size, or what is to be skipped: nothing that names a file or a program, or is more
-than one line."""
+_CRIU_OPTION = re.compile(r"[a-z][a-z-]*( [0-9]+[KMG]?)?", re.ASCII)
+"""A switch or a size: nothing that names a file or a program, or is more than one line."""
 _LATER = frozenset(
     {
         "reason",

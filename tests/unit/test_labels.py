@@ -75,7 +75,7 @@ def test_connections_are_closed_on_the_runtime_route(world: World) -> None:
     (planned,) = world.plan().entries
     assert (planned.route, planned.criu_options) == (
         Route.RUNTIME,
-        ("skip-in-flight", "tcp-close", "network-lock skip", "ghost-limit 1024M"),
+        ("skip-in-flight", "tcp-close", "network-lock-skip", "ghost-limit 1024M"),
     )
     assert [note.id for note in planned.notes] == ["tcp_connections"]
     world.drain()
@@ -160,7 +160,7 @@ def test_connections_are_closed_only_where_they_may_be() -> None:
     ],
 )
 def test_connections_that_are_not_kept_are_not_guarded(given: Given, locked: bool) -> None:
-    assert ("network-lock skip" not in criu_options(given.subject())) is locked
+    assert ("network-lock-skip" not in criu_options(given.subject())) is locked
 
 
 def test_deleted_files_are_saved_up_to_what_is_configured() -> None:

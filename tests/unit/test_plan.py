@@ -72,7 +72,7 @@ def test_each_goes_by_the_first_route_with_nothing_against_it() -> None:
         "file-locks",
         "skip-in-flight",
         "tcp-close",
-        "network-lock skip",
+        "network-lock-skip",
         "ghost-limit 1024M",
     )
 

@@ -37,15 +37,21 @@ def test_output_that_is_no_text_is_borne() -> None:
     assert os.environ.get("SYSTEMD_PAGER") is None
 
 
-@pytest.mark.parametrize("handles", [True, False])
-def test_an_end_is_seen_at_once(handles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def none_left(_: int) -> int:
-        raise OSError(errno.EMFILE, "Too many open files")
+def none_left(_: int) -> int:
+    raise OSError(errno.EMFILE, "Too many open files")
 
-    if not handles:
+
+@pytest.mark.parametrize("handles", ["there", "none left", "unknown"])
+def test_an_end_is_seen_at_once(handles: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if handles == "none left":
         monkeypatch.setattr(os, "pidfd_open", none_left)
+    if handles == "unknown":
+        monkeypatch.delattr(os, "pidfd_open")
     with subprocess.Popen(["sleep", "0.2"]) as process:
         with pytest.raises(subprocess.TimeoutExpired):
             wait_for(process, 0.05)
-        assert wait_for(process, 10) == 0
+        for wrong in (0, -1):
+            with pytest.raises(subprocess.TimeoutExpired):
+                wait_for(process, wrong)
+        assert wait_for(process, 1e9) == 0
         assert wait_for(process, 0) == 0

@@ -56,13 +56,17 @@ def test_runc_is_told_to_checkpoint_and_leave_running(machine: Machine) -> None:
 
 def test_what_only_flags_can_set_are_flags_and_the_rest_is_in_a_file(machine: Machine) -> None:
     checkpoint(
-        machine, "file-locks", "tcp-close", "ghost-limit 9", "ext-unix-sk", "tcp-skip-in-flight"
+        machine,
+        *("file-locks", "tcp-close", "network-lock-skip", "ghost-limit 9", "ext-unix-sk"),
+        "tcp-skip-in-flight",
     )
     assert machine.calls[0][-4:] == ["--file-locks", "--ext-unix-sk", "--tcp-skip-in-flight", ID]
     environment = machine.environment
     assert environment.pop("CRIU_CONFIG_FILE") == str(machine.place.work / "criu.conf")
     assert environment.items() >= {"PATH": os.environ["PATH"]}.items()
-    assert (machine.place.work / "criu.conf").read_text() == "tcp-close\nghost-limit 9\n"
+    assert (
+        machine.place.work / "criu.conf"
+    ).read_text() == "tcp-close\nnetwork-lock skip\nghost-limit 9\n"
 
 
 def dumping(monkeypatch: pytest.MonkeyPatch, *sizes: int) -> list[list[str]]:

@@ -25,6 +25,19 @@ def test_what_was_written_is_read(directory: StateDirectory) -> None:
     assert hashlib.sha256((directory.path / NAME).read_bytes()).hexdigest() == digest
 
 
+def test_an_earlier_drainer_compares_none_of_its_checksums(directory: StateDirectory) -> None:
+    evidence_file.write(directory, A, EVIDENCE)
+    fields = json.loads((directory.path / NAME).read_bytes())
+    assert fields["images"] == {"pages-1.img": "", "core-1.img": ""}
+
+
+def test_what_an_earlier_drainer_noted_is_read(directory: StateDirectory) -> None:
+    data = json.dumps({"images": {"pages-1.img": "f" * 64}, "files": []}).encode()
+    directory.write(NAME, data)
+    found = evidence_file.read(directory, A, hashlib.sha256(data).hexdigest())
+    assert found.images == {"pages-1.img": "f" * 64}
+
+
 @pytest.mark.parametrize("change", [lambda d: d[:-1], lambda d: d.replace(b"core", b"cord")])
 def test_anything_else_than_what_was_written_is_refused(
     directory: StateDirectory, change: object
