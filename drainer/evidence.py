@@ -68,8 +68,7 @@ def different_image(noted: Mapping[str, str], found: Mapping[str, str]) -> str:
 
 def _comparable(noted: str, found: str) -> bool:
     """Tell whether both checksums were made, and in the same way."""
-    kinds = (noted.rpartition(":")[0], found.rpartition(":")[0])
-    return bool(noted and found) and kinds[0] == kinds[1]
+    return bool(noted and found) and noted.rpartition(":")[0] == found.rpartition(":")[0]
 
 
 def changed(files: Iterable[FileNote], look: Callable[[str], FileNote]) -> dict[str, str]:

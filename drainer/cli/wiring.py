@@ -74,7 +74,7 @@ class Settings:
 
     def surroundings(self) -> "Surroundings":
         """Look at what is around drainer on this host."""
-        # Only the doctor asks, and whoever drains would wait for it to be loaded.
+        # Neither a drain nor a resume asks, and both would wait for it to be loaded.
         from drainer.doctor.examine import look_around  # noqa: PLC0415
 
         return look_around(self.state_dir.absolute())

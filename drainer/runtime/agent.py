@@ -159,7 +159,7 @@ def _open_gate(gate: Path) -> None:
         return
 
 
-def _hook(directory: Path, order: dict[str, list[str]]) -> dict[str, object]:
+def _hook(directory: Path, order: dict[str, object]) -> dict[str, object]:
     """Return the hook that holds the restore, for runc's configuration."""
     words = (HOLD, directory, order["seconds"], order["unused"])
     return {"path": sys.executable, "args": [sys.executable, "-I", "-S", *map(str, words)]}
