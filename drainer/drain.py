@@ -191,6 +191,7 @@ def drain(
         on_change,
         entries,
         Admission(lambda: host.places(plan.engine, str(file.directory.path)), deadline),
+        plan.near_addresses,
     )
     members, before = _teams(entries)
     urgent = urgency(entries.values())

@@ -1,4 +1,4 @@
-"""Groups that a resume has to let reach their networks: when each of them has come to its end."""
+"""Who is let reach its networks again in a resume: each at its end, a group when all are there."""
 
 import threading
 
@@ -22,6 +22,7 @@ class Gathering:
 
     def ended(self, entry: Entry) -> None:
         """Note that a container has come to its end; that of the last joins its group."""
+        self._carriers[entry.route].end_guard(entry)
         with self._lock:
             missing = self._missing.get(entry.group, set())
             last = missing == {entry.id}

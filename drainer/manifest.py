@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from drainer.criu_options import TCP_ESTABLISHED
 from drainer.model import EngineFacts, HostFacts, RestartPolicy, Route
 from drainer.networks import Address, Port
 
@@ -121,6 +122,11 @@ class Entry:
     def moment(self, state: State) -> float | None:
         """Return when it entered a state, in seconds since the epoch; None if that is not known."""
         return moment(self.times.get(state, ""))
+
+    @property
+    def keeps_connections(self) -> bool:
+        """Whether its open TCP connections are to outlast the reboot."""
+        return TCP_ESTABLISHED in self.criu_options
 
     @property
     def restorable(self) -> bool:

@@ -246,6 +246,10 @@ class Subject:
     providers: tuple["Provider", ...] = ()
     group_addresses: tuple[str, ...] = ()
     """Where connections lead that can be kept: to those of its group that keep theirs, too."""
+    keeps_far: bool = False
+    """Whether those to other hosts can be kept as well."""
+    near_addresses: frozenset[str] = frozenset()
+    """This host's own addresses, and those of its containers."""
     group_skipped: tuple[str, ...] = ()
     """Names of the others of its group that are skipped for reasons of their own."""
     changing_addresses: tuple[str, ...] = ()
@@ -339,6 +343,8 @@ class Plan:
     """The routes that were considered, the preferred one first."""
     places: Places = NOT_KNOWN
     """Where checkpoints are written, as it was when the plan was made."""
+    near_addresses: frozenset[str] = frozenset()
+    """This host's own addresses, and those of its containers."""
 
     @property
     def carried(self) -> tuple[PlanEntry, ...]:

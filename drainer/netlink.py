@@ -14,11 +14,17 @@ _CLONE_NEWNET = 0x40000000
 
 # Of linux/netlink.h.
 _DUMP_REQUEST = 0x301
+_REQUEST = 0x5
+"""One that is to be acknowledged."""
+CREATE = 0x600
+"""What is told of is to be made, and must not be there yet."""
 _ERROR = 2
 _DONE = 3
 _KIND_MASK = 0x3FFF
+_NESTED = 0x8000
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
+_CODE = struct.Struct("=i")
 
 _RECEIVE_BYTES = 1 << 20
 
@@ -37,6 +43,21 @@ def dump(protocol: int, kind: int, request: bytes, seconds: float) -> Iterator[b
             bodies: list[bytes] = []
             more = take(channel.recv(_RECEIVE_BYTES), bodies)
             yield from bodies
+
+
+def tell(protocol: int, kind: int, request: bytes, seconds: float, flags: int = 0) -> None:
+    """Ask for one change, and see that it is made. Raises OSError with the kernel's reason."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as channel:
+        channel.settimeout(seconds)
+        size = _HEADER.size + len(request)
+        channel.send(_HEADER.pack(size, kind, _REQUEST | flags, 1, 0) + request)
+        answer = channel.recv(_RECEIVE_BYTES)
+    _, answered, *_ = _HEADER.unpack_from(answer)
+    (code,) = _CODE.unpack_from(answer, _HEADER.size)
+    if answered != _ERROR:
+        raise OSError("the kernel does not answer what it was asked")
+    if code:
+        raise OSError(-code, os.strerror(-code))
 
 
 def take(data: bytes, bodies: list[bytes]) -> bool:
@@ -60,6 +81,17 @@ def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         yield kind & _KIND_MASK, data[_ATTRIBUTE.size : size]
         data = data[_aligned(size) :]
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return an attribute for a request."""
+    size = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(size, kind) + value + bytes(_aligned(size) - size)
+
+
+def nest(kind: int, attributes: bytes) -> bytes:
+    """Return an attribute that is made of others."""
+    return attribute(kind | _NESTED, attributes)
 
 
 def _aligned(size: int) -> int:

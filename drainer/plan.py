@@ -9,6 +9,7 @@ from types import MappingProxyType
 from drainer import labels, priority, room
 from drainer.addresses import kept
 from drainer.config.choices import Tcp
+from drainer.connections import near_addresses, with_connections
 from drainer.criu_options import TRACKING, criu_options
 from drainer.model import (
     ROUTES,
@@ -33,11 +34,6 @@ from drainer.storage import NOT_KNOWN, Places
 
 Reasons = Mapping[Route, tuple[Finding, ...]]
 """For each route that is considered, why it cannot carry a container; the preferred one first."""
-
-
-_LOOPBACK = ("127.0.0.1", "::1")
-_NO_GROUP = "-"
-"""No name of a group: stands for who keeps no connections."""
 
 
 def chosen_route(reasons: Reasons) -> Route | None:
@@ -140,8 +136,11 @@ def make_plan(
     routes: Sequence[Route] = ROUTES,
     places: Places = NOT_KNOWN,
     wishes: Mapping[str, Wish] = MappingProxyType({}),
+    own_addresses: Collection[str] = (),
 ) -> Plan:
     """Judge and order the running containers. `processes` and `wishes` are by container id.
+
+    `own_addresses` are the host's.
 
     Each is carried on the first of `routes` with nothing against it, if there is room in `places`;
     what is worth most has the first choice. A container whose processes are missing is skipped, as
@@ -162,7 +161,8 @@ def make_plan(
         )
         for identity, container in known.items()
     }
-    subjects = _with_addresses(subjects, bonds)
+    near = near_addresses(own_addresses, known.values())
+    subjects = with_connections(subjects, bonds, near)
     refused = {route: refusals(host, engine, route) for route in routes}
     judge = partial(_judge, refused=refused, bonds=bonds, wave_of=wave_of)
     needs = {i: tuple(dict.fromkeys(provider for provider, _ in bonds[i])) for i in known}
@@ -191,7 +191,7 @@ def make_plan(
     )
     ordered = sorted(entries, key=lambda e: (e.wave, e.container.name, e.container.id))
     against_all = () if chosen_route(refused) else skipping_reasons(refused)
-    return Plan(host, engine, against_all, tuple(ordered), tuple(routes), places)
+    return Plan(host, engine, against_all, tuple(ordered), tuple(routes), places, near)
 
 
 def _give_room(
@@ -261,36 +261,6 @@ def demands(plan: Plan) -> dict[str, room.Demand]:
         e.container.id: room.demand(e.route, e.expected_bytes, e.processes, plan.places)
         for e in plan.carried
     }
-
-
-def _with_addresses(subjects: dict[str, Subject], bonds: Bonds) -> dict[str, Subject]:
-    """Tell each container where connections lead that can be kept.
-
-    In a network namespace all must keep theirs, in one group: others' ends would be closed.
-    """
-    owners = {
-        i: next((p for p, bond in bonds[i] if bond is Bond.NETWORK and p in subjects), i)
-        for i in subjects
-    }
-    sharing: defaultdict[str, set[str]] = defaultdict(set)
-    for identity, subject in subjects.items():
-        keeps = subject.wish.tcp is Tcp.KEEP and subject.container.network_mode != "host"
-        sharing[owners[identity]].add(subject.wish.group if keeps else _NO_GROUP)
-    inside: defaultdict[str, list[str]] = defaultdict(list)
-    for owner, groups in sharing.items():
-        if len(groups) == 1 and _NO_GROUP not in groups:
-            for address in subjects[owner].container.addresses:
-                inside[next(iter(groups))] += filter(None, (address.ipv4, address.ipv6))
-    found = {}
-    for identity, subject in subjects.items():
-        owner, group = owners[identity], subject.wish.group
-        reached: tuple[str, ...] = ()
-        if sharing[owner] == {group}:
-            own = (a for a in subjects[owner].container.addresses)
-            texts = inside[group] if group else [t for a in own for t in (a.ipv4, a.ipv6) if t]
-            reached = (*_LOOPBACK, *texts)
-        found[identity] = replace(subject, group_addresses=reached)
-    return found
 
 
 def _with_changes(

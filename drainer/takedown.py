@@ -66,6 +66,8 @@ class TakeDown:
     on_change: Callable[[Entry], None]
     planned: Mapping[str, PlanEntry]
     admission: Admission
+    near: Collection[str] = ()
+    """The addresses that go away with this host."""
     groups: Lock = field(default_factory=Lock)
     """Held by the group whose turn it is: nothing is to be frozen only to wait for others."""
     down: set[str] = field(default_factory=set)
@@ -127,7 +129,7 @@ class TakeDown:
             or self._each(self._prepare, team, self._at_once(team))
             or self._each(self._begin, team)
             or self._each(self._pause, team, self.options.parallel)
-            or self._each(self._cut_off, team if len(team) > 1 else [])
+            or self._each(self._cut_off, [entry for entry in team if entry.keeps_connections])
             or self._each(self._dump, team, self._at_once(team))
             or self._each(self._check, team if len(team) > 1 else [])
             or self._kill_all(team)
@@ -218,7 +220,8 @@ class TakeDown:
 
     def _cut_off(self, entry: Entry) -> None:
         """Let the kernel not go on with connections that the next dumps are to find as they are."""
-        self.carriers[entry.route].cut_off(entry, self.engine.inspect(entry.id))
+        container = self.engine.inspect(entry.id)
+        self.carriers[entry.route].cut_off(entry, container, self.near)
 
     def _join(self, team: list[Entry]) -> None:
         for carrier in self.carriers.values():

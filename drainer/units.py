@@ -8,10 +8,11 @@ from pathlib import Path
 DRAIN_UNIT = "drainer-drain.service"
 RESUME_UNIT = "drainer-resume.service"
 AHEAD_UNIT = "drainer-read-ahead.service"
+GUARD_UNIT = "drainer-guard.service"
 UNITS = (DRAIN_UNIT, RESUME_UNIT)
 """Those that are enabled."""
-FILES = (*UNITS, AHEAD_UNIT)
-"""All, as the resume unit wants another one."""
+FILES = (*UNITS, AHEAD_UNIT, GUARD_UNIT)
+"""All, as the resume unit wants others."""
 
 CATALOG = "drainer.catalog"
 """Explains what drainer writes to the journal."""

@@ -54,11 +54,18 @@ class Carrier(Protocol):
     def tidy(self, entry: Entry) -> None:
         """Remove what a restore, however it ended, has left beside the checkpoint."""
 
-    def cut_off(self, entry: Entry, container: Container) -> None:
-        """Keep a paused container's connections from going on without it. Never raises."""
+    def cut_off(self, entry: Entry, container: Container, near: Collection[str]) -> None:
+        """Keep a paused container's connections from going on without it.
+
+        `near` are the addresses that go away with this host. Ends in `join`, and for those to
+        other hosts in `end_guard`, or with the checkpoint. Raises as the others do.
+        """
 
     def join(self, entries: Collection[Entry]) -> None:
         """Let containers reach their networks again that were cut off them. Never raises."""
+
+    def end_guard(self, entry: Entry) -> None:
+        """Let packets of its connections to other hosts through again. Never raises."""
 
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""

@@ -88,8 +88,11 @@ class EngineCarrier:
         """Remove containerd's copies of the checkpoint."""
         self._host.remove_restore_copy(self.images(entry))
 
-    def cut_off(self, entry: Entry, container: Container) -> None:
+    def cut_off(self, entry: Entry, container: Container, near: Collection[str]) -> None:
         """Do nothing: nothing of this route keeps connections."""
+
+    def end_guard(self, entry: Entry) -> None:
+        """Do nothing: nothing of this route is ever guarded."""
 
     def join(self, entries: Collection[Entry]) -> None:
         """Do nothing: nothing of this route is ever cut off."""

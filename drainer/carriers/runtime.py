@@ -5,13 +5,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from drainer.carriers.base import Saved
-from drainer.criu_options import TCP_ESTABLISHED
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError, EngineUnavailableError
 from drainer.host.following import Reading
 from drainer.manifest import Entry
 from drainer.model import Container
-from drainer.runtime.base import Order, Place, Runtime
+from drainer.runtime.base import CHECKPOINTS, Order, Place, Runtime
 
 POLL = 0.2
 """Seconds between two looks whether a restore has ended."""
@@ -21,9 +20,6 @@ HELD_PATIENCE = 60.0
 
 HELD_IN_VAIN = "action scripts failed"
 """CRIU's words when its restore was not let go on (criu action-scripts.c): Docker knows why."""
-
-CHECKPOINTS = "checkpoints"
-"""Below the state directory; in it a directory for each drain, in that one for each container."""
 
 
 class RuntimeCarrier:
@@ -73,7 +69,7 @@ class RuntimeCarrier:
                 seconds=timeout,
                 flags=entry.criu_options,
                 macs={a.ipv4: a.mac for a in entry.addresses if a.ipv4 and a.mac},
-                quiet=_is_quiet(entry),
+                quiet=bool(entry.group) and entry.keeps_connections,
             )
         )
         try:
@@ -109,15 +105,25 @@ class RuntimeCarrier:
         """Take the order back."""
         self._runtime.take_back(entry.id, entry.runtime_root)
 
-    def cut_off(self, entry: Entry, container: Container) -> None:
-        """Keep a paused container's connections from going on without it: the kernel would."""
-        if _is_quiet(entry) and container.pid:
+    def cut_off(self, entry: Entry, container: Container, near: Collection[str]) -> None:
+        """Keep a paused container's connections from going on without it: kernels would.
+
+        Its own, and that of the other end, once the host itself answers for the container.
+        """
+        if container.pid:
             self._runtime.silence(entry.id, container.pid)
+        addresses = [a.ipv4 for a in container.addresses if a.ipv4]
+        self._runtime.guard(self._place(entry), addresses, near)
 
     def join(self, entries: Collection[Entry]) -> None:
         """Let containers reach their networks again that were cut off them."""
-        if quiet := [entry.id for entry in entries if _is_quiet(entry)]:
+        if quiet := [entry.id for entry in entries if entry.keeps_connections]:
             self._runtime.speak(quiet)
+
+    def end_guard(self, entry: Entry) -> None:
+        """Let packets of its connections through again."""
+        if entry.keeps_connections:
+            self._runtime.end_guard(self._place(entry))
 
     def delete(self, entry: Entry) -> None:
         """Delete its checkpoint, complete or not; no error when there is none."""
@@ -129,8 +135,3 @@ class RuntimeCarrier:
 
     def _place(self, entry: Entry) -> Place:
         return Place(self._checkpoints / entry.checkpoint / entry.id)
-
-
-def _is_quiet(entry: Entry) -> bool:
-    """Tell whether it waits for the rest of its group before it speaks: it keeps connections."""
-    return bool(entry.group) and TCP_ESTABLISHED in entry.criu_options

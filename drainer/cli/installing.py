@@ -59,7 +59,11 @@ def take_away(settings: Settings, *, force: bool, as_json: bool) -> None:
 
 def _forget(settings: Settings) -> tuple[Action, ...]:
     """Remove what is for this boot only: what the next login is told, and what was read ahead."""
-    places = (login_message.withdraw(), settings.host().forget_reading_ahead())
+    places = (
+        login_message.withdraw(),
+        settings.host().forget_reading_ahead(),
+        settings.runtime().clear_guard(),
+    )
     return tuple(Action("remove", place, changed=True) for place in places if place)
 
 

@@ -36,7 +36,14 @@ def plan_now(settings: Settings) -> Plan:
     places = settings.host().places(found.engine, str(settings.state_dir.absolute()))
     wished = wishes(settings.loaded, found.containers)
     return make_plan(
-        host, found.engine, found.containers, found.processes, settings.routes, places, wished
+        host,
+        found.engine,
+        found.containers,
+        found.processes,
+        settings.routes,
+        places,
+        wished,
+        settings.host().own_addresses(),
     )
 
 

@@ -36,6 +36,7 @@ from drainer.journal import Event
 from drainer.model import ROUTES, EngineFacts, HostFacts, Route
 from drainer.placeholders import AddressKeeper
 from drainer.runtime.base import Runtime
+from drainer.runtime.guard import Guard
 from drainer.runtime.runc import Runc
 from drainer.store.files import StateDirectory
 from drainer.store.manifest_file import ManifestFile
@@ -82,7 +83,7 @@ class Settings:
     def runtime(self, facts: HostFacts | None = None) -> Runtime:
         """Reach for runc of this host; without its facts only to sweep."""
         runc, place = (facts.runc, facts.stand_in) if facts else ("", "")
-        return Runc(runc, place, containerd.search_path(Proc()))
+        return Runc(runc, place, containerd.search_path(Proc()), Guard(self.state_dir))
 
     def carriers(
         self, engine: Engine, host: Host, runtime: Runtime, facts: EngineFacts, deadline: Deadline

@@ -16,6 +16,9 @@ class Host(Protocol):
     def facts(self) -> HostFacts:
         """Describe kernel and CRIU. Never raises: what cannot be found out is left empty."""
 
+    def own_addresses(self) -> frozenset[str]:
+        """Return its IPv4 addresses. Never raises: without them all is unknown."""
+
     def boot_id(self) -> str:
         """Return the kernel's id of this boot; empty when it cannot be read."""
 

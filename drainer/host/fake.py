@@ -38,6 +38,7 @@ class FakeHost:
     def __init__(self, engine: FakeEngine, facts: HostFacts = FACTS) -> None:
         self.engine = engine
         self.host_facts = facts
+        self.addresses = frozenset({"10.0.0.1"})
         self.process_facts: dict[str, ProcessFacts] = {}
         self.dump_errors: dict[str, str] = {}
         """What CRIU's log tells of a failed checkpoint, by container id."""
@@ -76,6 +77,10 @@ class FakeHost:
     def facts(self) -> HostFacts:
         """Return `host_facts`."""
         return self.host_facts
+
+    def own_addresses(self) -> frozenset[str]:
+        """Return `addresses`."""
+        return self.addresses
 
     def boot_id(self) -> str:
         """Return that of `host_facts`."""

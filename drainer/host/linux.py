@@ -29,7 +29,7 @@ from drainer.host.procfs import Proc, parse_stat
 from drainer.host.run import Runner, run
 from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
 from drainer.networks import Port
-from drainer.runtime import stand_in
+from drainer.runtime import link, stand_in
 from drainer.storage import Places
 from drainer.text import printable
 
@@ -74,6 +74,12 @@ class LinuxHost:
             next_kernel=kernels.newest(),
             stand_in=place,
         )
+
+    def own_addresses(self) -> frozenset[str]:
+        """Ask the kernel."""
+        with suppress(OSError):
+            return link.own_addresses()
+        return frozenset()
 
     def boot_id(self) -> str:
         """Ask the kernel."""

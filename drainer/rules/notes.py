@@ -2,6 +2,7 @@
 
 from drainer import priority
 from drainer.config.choices import Tcp
+from drainer.connections import is_far
 from drainer.labels import LABEL_PRIORITY, LABEL_TCP, PREFIX, mistakes
 from drainer.model import Subject
 from drainer.rules.namespaces import has_own_network
@@ -55,6 +56,20 @@ def tcp_connections(subject: Subject) -> str | None:
     """See `drainer.criu_options`, and CRIU criu/sk-tcp.c restore_one_tcp."""
     count = subject.processes.tcp_established
     return str(count) if count and subject.wish.tcp is not Tcp.KEEP else None
+
+
+@note(
+    "tcp_kept",
+    f"It is to keep its open TCP connections (`{LABEL_TCP}=keep`), some of them to other hosts: "
+    "they outlast the reboot only as long as the other ends keep trying.",
+    "Let the reboot take less time than their time limits and keepalives allow for, and see that "
+    "this host has the same address afterwards.",
+)
+def tcp_kept(subject: Subject) -> str | None:
+    """See `drainer.runtime.guard`; that it is carried means that none of them is lost here."""
+    keeps = subject.wish.tcp is Tcp.KEEP
+    far = [peer for peer in subject.processes.tcp_peers if is_far(peer, subject)]
+    return f"to {listed(far)}" if keeps and far else None
 
 
 @note(
@@ -132,6 +147,7 @@ RULES: tuple[Rule, ...] = (
     exec_sessions,
     cgroup_parent_slice,
     tcp_connections,
+    tcp_kept,
     address_changes,
     net_host,
     paused_by_owner,

@@ -1,6 +1,7 @@
 """Skip reasons from a container's processes (/proc)."""
 
 from drainer.config.choices import Tcp
+from drainer.connections import lost
 from drainer.criu_options import ABOUT_TCP, GHOST_LIMIT, TCP_CLOSE
 from drainer.labels import LABEL_GROUP, LABEL_TCP
 from drainer.model import Route, Subject
@@ -159,8 +160,8 @@ def tcp_not_kept(subject: Subject) -> str | None:
         return None
     if TCP_CLOSE in subject.host.criu_options:
         return f"{TCP_CLOSE} in /etc/criu/runc.conf"
-    if outside := [peer for peer in facts.tcp_peers if peer not in subject.group_addresses]:
-        return f"to {listed(outside)}"
+    if ends := lost(facts.tcp_peers, subject):
+        return f"to {listed(ends)}"
     return listed(subject.changing_addresses, _REASON_LENGTH)
 
 

@@ -202,6 +202,8 @@ def start(directory: Path, call: Call) -> int:
     order = json.loads((directory / "taken.json").read_text())
     put(directory / "started", "")
     _keep_macs(directory, order["macs"])
+    if order.get("connections"):
+        _put_back(Path(order["connections"]))
     if order.get("quiet"):
         _silence(directory, Path(order["quiet"]), order["drainer"])
     _tell(directory, "go")
@@ -220,6 +222,16 @@ def _keep_macs(directory: Path, macs: dict[str, str]) -> None:
 
         with suppress(OSError, ValueError):
             link.set_macs(int(got(directory / "pid")), macs)
+
+
+def _put_back(file: Path) -> None:
+    """Let packets of connections with other hosts find the container; not worth a restore."""
+    from drainer.runtime import conntrack  # noqa: PLC0415 - see `_keep_macs`
+
+    with suppress(ValueError):
+        for connection in conntrack.read(got(file)):
+            with suppress(OSError):
+                conntrack.put_back(connection)
 
 
 def _silence(directory: Path, file: Path, drainer: str) -> None:

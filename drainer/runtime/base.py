@@ -8,6 +8,9 @@ from typing import Protocol
 
 from drainer.host.following import Reading
 
+CHECKPOINTS = "checkpoints"
+"""Below the state directory; in it a directory for each drain, in that one for each container."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -28,6 +31,11 @@ class Place:
     def work(self) -> Path:
         """The logs of runc and CRIU."""
         return self.path / "work"
+
+    @property
+    def connections(self) -> Path:
+        """A file that is there while connections of it to other hosts are guarded."""
+        return self.path / "connections.json"
 
     @property
     def unused(self) -> Path:
@@ -90,7 +98,7 @@ class Runtime(Protocol):
     def sweep(self) -> None:
         """Remove what a drainer that died has left of stand-ins and orders.
 
-        A restore that is still under way is left alone. Never raises.
+        A restore that is still under way is left alone. What is to be guarded is. Never raises.
         """
 
     def window(self) -> AbstractContextManager[None]:
@@ -113,6 +121,23 @@ class Runtime(Protocol):
 
     def speak(self, containers: Collection[str]) -> None:
         """Let containers reach their networks that were cut off them. Never raises."""
+
+    def guard(self, place: Place, addresses: Collection[str], near: Collection[str]) -> None:
+        """Guard the connections of a silenced container with other hosts, also after a reboot.
+
+        `addresses` are its own; those to addresses that are `near` are left alone. Ends in
+        `end_guard`, and when the checkpoint is deleted. Raises `StorageError`, and
+        `RuntimeRefusedError` where the kernel or iptables refuses.
+        """
+
+    def end_guard(self, place: Place) -> None:
+        """Let packets of these connections through again. Never raises."""
+
+    def clear_guard(self) -> str:
+        """Let all packets through; return the file that was removed for it, empty if none was.
+
+        Raises `OSError`.
+        """
 
     def lay_out_placeholder(self, container: str) -> None:
         """Have a container run nothing and only hold its addresses. Twice is harmless.

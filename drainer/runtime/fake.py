@@ -25,6 +25,8 @@ class FakeRuntime:
         """Every container of which it was seen to that no pre-dump keeps it frozen."""
         self.silent: set[str] = set()
         """Every container that is cut off now."""
+        self.guarded: set[str] = set()
+        """Every container whose connections to other hosts are guarded now."""
         self.spoken: list[frozenset[str]] = []
         """Every group that was let reach its networks again."""
         self.placeholders: set[str] = set()
@@ -105,6 +107,25 @@ class FakeRuntime:
         self.spoken.append(frozenset(containers))
         self.silent.difference_update(containers)
 
+    def guard(
+        self,
+        place: Place,
+        addresses: Collection[str],  # noqa: ARG002 - there is no network
+        near: Collection[str],  # noqa: ARG002
+    ) -> None:
+        """Note it in `guarded`."""
+        with self.engine.runtime_call("guard", place.path.name):
+            self.guarded.add(place.path.name)
+
+    def end_guard(self, place: Place) -> None:
+        """Take it out of `guarded`."""
+        self.guarded.discard(place.path.name)
+
+    def clear_guard(self) -> str:
+        """Forget all in `guarded`."""
+        self.guarded.clear()
+        return ""
+
     def lay_out_placeholder(self, container: str) -> None:
         """Note it in `placeholders`."""
         with self.engine.runtime_call("lay_out_placeholder", container):
@@ -164,6 +185,7 @@ class FakeRuntime:
             for box in daemon.boxes.values():
                 if box.container.id == place.path.name:
                     box.dumps.pop(_name(place), None)
+        self.guarded.discard(place.path.name)
 
 
 def _name(place: Place) -> str:

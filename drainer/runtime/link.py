@@ -49,6 +49,12 @@ _NOTIFY = (
 """With 1 the kernel tells the neighbours of a new MAC (Documentation/networking/ip-sysctl.rst)."""
 
 
+def own_addresses() -> frozenset[str]:
+    """Return the IPv4 addresses of this network namespace. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here:
+        return frozenset(address for _, address in _addresses(here))
+
+
 def set_macs(pid: int, wanted: Mapping[str, str]) -> None:
     """Give the interfaces of a process's namespace the MAC addresses that are wanted.
 

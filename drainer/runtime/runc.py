@@ -14,9 +14,10 @@ from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.criu_log import first_error
 from drainer.host.following import Reading, following
 from drainer.host.run import Runner, run, wait_for
-from drainer.runtime import agent, quiet, stand_in
+from drainer.runtime import agent, conntrack, quiet, stand_in
 from drainer.runtime.abort import abort
 from drainer.runtime.base import Order, Place
+from drainer.runtime.guard import Guard
 from drainer.text import printable
 
 RESTORE_FLAGS = ("file-locks", "tcp-established", "ext-unix-sk")
@@ -41,10 +42,12 @@ class Runc:
         runc: str,
         stand_in_path: str,
         search_path: str,
+        guard: Guard,
         orders: Path = stand_in.ORDERS,
         runner: Runner = run,
     ) -> None:
         """Know the real runc, where its stand-in goes (`HostFacts`), and the PATH of both."""
+        self._guard = guard
         self._runc = runc
         self._stand_in = stand_in_path
         self._search_path = search_path
@@ -157,6 +160,7 @@ class Runc:
         """Remove what a drainer that died has left of stand-ins and orders."""
         stand_in.sweep(self._search_path, self._orders)
         quiet.end(self._orders)
+        self._guard.renew()
 
     @contextmanager
     def window(self) -> Iterator[None]:
@@ -193,6 +197,7 @@ class Runc:
             "seconds": order.seconds,
             "flags": [flag for flag in order.flags if flag in RESTORE_FLAGS],
             "macs": dict(order.macs),
+            "connections": _if_there(order.place.connections),
             "quiet": str(quiet.note(self._orders, order.container)) if order.quiet else "",
             "drainer": quiet.owner(),
         }
@@ -205,6 +210,24 @@ class Runc:
             agent.put(directory / "order.json", json.dumps(content))
         except OSError as error:
             raise _storage(directory, error) from error
+
+    def guard(self, place: Place, addresses: Collection[str], near: Collection[str]) -> None:
+        """Guard a silenced container's connections with other hosts."""
+        try:
+            found = conntrack.connections(addresses, near)
+        except OSError as error:
+            problem = f"its connections cannot be seen: {error.strerror or error}"
+            raise RuntimeRefusedError(problem) from error
+        if found:
+            self._guard.begin(place, found)
+
+    def end_guard(self, place: Place) -> None:
+        """Let packets of these connections through again."""
+        self._guard.end(place)
+
+    def clear_guard(self) -> str:
+        """Let all packets through."""
+        return self._guard.clear()
 
     def lay_out_placeholder(self, container: str) -> None:
         """Have a container run nothing and only hold its addresses. Twice is harmless."""
@@ -278,9 +301,11 @@ class Runc:
             for old in directory.iterdir():
                 if old.name not in kept:
                     shutil.rmtree(old, ignore_errors=True)
+        self._guard.renew()
 
     def delete(self, place: Place) -> None:
         """Delete a checkpoint, complete or not; no error when there is none."""
+        self._guard.end(place)
         try:
             shutil.rmtree(place.path)
         except FileNotFoundError:
@@ -318,6 +343,10 @@ def _open_gate(container: str, root: str) -> None:
         with suppress(OSError):
             # Only if it is empty: what is not may be the state of a container.
             (Path(root) / container).rmdir()
+
+
+def _if_there(file: Path) -> str:
+    return str(file) if file.exists() else ""
 
 
 def _await(file: Path) -> None:

@@ -27,6 +27,7 @@ from drainer.networks import Address, Port
 from drainer.runtime import bundle, stand_in
 from drainer.runtime.base import Runtime
 from drainer.runtime.fake import FakeRuntime
+from drainer.runtime.guard import Guard
 from drainer.runtime.runc import Runc
 
 IMAGE = "lab/busybox"
@@ -185,9 +186,9 @@ class DockerHarness:
         self.host: Host = LinuxHost()
         search_path = containerd.search_path(Proc())
         runc, self._stand_in = stand_in.find(search_path)
-        self.runtime: Runtime = Runc(runc, self._stand_in, search_path)
         self._state = tempfile.TemporaryDirectory()
         self.state = Path(self._state.name)
+        self.runtime: Runtime = Runc(runc, self._stand_in, search_path, Guard(self.state))
         # Later Dockers restore no container with a network of its own.
         restores_all = int(self.engine.facts().version.partition(".")[0]) < 28
         self._network = [] if restores_all else ["--network=host"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from drainer.errors import RuntimeRefusedError
 from drainer.labels import LABEL_GROUP
 from drainer.manifest import State
 from drainer.model import Route
@@ -13,6 +14,8 @@ from tests.unit.instants import die_at_each
 from tests.unit.pair import PAIR, entries
 from tests.unit.world import World, container_id
 
+STRANGER = Address("front", "10.0.0.9", fixed=True)
+FAR = "192.0.2.9"
 KEEP = {**PAIR, "drainer.tcp": "keep"}
 
 
@@ -108,14 +111,16 @@ def test_who_is_connected_to_others_than_its_group_is_skipped_with_it(tmp_path: 
     world = World(tmp_path, routes=(Route.RUNTIME,))
     keepers(world)
     world.add("third", labels=KEEP, addresses=(Address("front", "10.0.0.4", fixed=True),))
-    connected(world, "third", "10.0.0.2", "192.0.2.1")
+    world.add("stranger", labels=KEEP | {LABEL_GROUP: "other"}, addresses=(STRANGER,))
+    connected(world, "third", "10.0.0.2", STRANGER.ipv4)
     found = entries(world)
     assert {n: [r.id for r in e.reasons] for n, e in found.items()} == {
         "left": ["group_incomplete"],
         "right": ["group_incomplete"],
         "third": ["tcp_not_kept"],
+        "stranger": [],
     }
-    assert found["third"].reasons[0].detail == "to 192.0.2.1"
+    assert found["third"].reasons[0].detail == f"to {STRANGER.ipv4}"
 
 
 def test_an_address_that_may_change_keeps_no_connection(tmp_path: Path) -> None:
@@ -127,3 +132,82 @@ def test_an_address_that_may_change_keeps_no_connection(tmp_path: Path) -> None:
     found = entries(world)
     assert [r.id for r in found["left"].reasons] == ["tcp_not_kept"]
     assert [r.id for r in found["right"].reasons] == ["group_incomplete"]
+
+
+def far(world: World) -> None:
+    """Run a container with a connection to another host that is to be kept."""
+    address = Address("front", "10.0.0.2", fixed=True)
+    world.add("far", "always", labels={"drainer.tcp": "keep"}, addresses=(address,))
+    connected(world, "far", FAR)
+
+
+def test_a_connection_to_another_host_is_guarded_from_the_dump_to_the_restore(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    far(world)
+    world.add("alone", "always")
+    seen: list[tuple[set[str], set[str]]] = []
+
+    def look() -> None:
+        seen.append((set(world.runtime.guarded), set(world.runtime.silent)))
+
+    for nth in (1, 2):
+        world.engine.script("dump", nth=nth, run=look)
+    note = next(n for n in entries(world)["far"].notes if n.id == "tcp_kept")
+    assert note.detail == f"to {FAR}"
+    assert {e.state for e in world.drain().entries} == {State.STOPPED}
+    identity = container_id("far")
+    assert ({identity}, {identity}) in seen
+    assert world.runtime.guarded == {identity}
+    world.reboot()
+    assert {e.state for e in world.resume().entries} == {State.RESTORED}
+    assert not world.runtime.guarded
+    # It waits for nobody.
+    assert not any(order.quiet for order in world.runtime.orders)
+
+
+def test_what_cannot_be_guarded_is_left_running(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    far(world)
+    world.engine.script("guard", error=RuntimeRefusedError("no iptables"))
+    (entry,) = world.drain().entries
+    assert (entry.state, entry.detail) == (State.LEFT, "no iptables")
+    assert world.now("far").running
+    assert not world.now("far").paused
+    assert not world.runtime.guarded | world.runtime.silent
+
+
+def test_a_cold_start_ends_the_guard(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    far(world)
+    (drained,) = world.drain().entries
+    world.reboot()
+    world.engine.damage_checkpoint(container_id("far"), drained.checkpoint)
+    (entry,) = world.resume().entries
+    assert entry.state is State.STARTED_COLD
+    assert not world.runtime.guarded
+
+
+def nobody_is_guarded(world: World) -> None:
+    assert not world.runtime.guarded | world.runtime.silent
+
+
+@pytest.mark.parametrize("phase", ["drain", "resume"])
+@pytest.mark.parametrize("end", ["same boot", "reboot", "power cut", "drained again"])
+def test_nobody_stays_guarded_whenever_drainer_dies(tmp_path: Path, phase: str, end: str) -> None:
+    die_at_each(tmp_path, Route.RUNTIME, phase, end, far, nobody_is_guarded)
+
+
+def test_who_shares_a_network_keeps_connections_to_other_hosts_in_a_group_only(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    far(world)
+    mode = f"container:{container_id('far')}"
+    world.add("beside", labels={"drainer.tcp": "keep"}, network_mode=mode)
+    found = entries(world)
+    assert [r.detail for r in found["far"].reasons if r.id == "tcp_not_kept"] == [f"to {FAR}"]
+    for name in ("far", "beside"):
+        world.engine.change(container_id(name), labels=KEEP)
+    assert not entries(world)["far"].reasons

@@ -40,6 +40,18 @@ def test_this_machine_tells_of_its_loopback() -> None:
     assert socket.if_nametoindex("lo") in links
 
 
+def test_a_change_that_the_kernel_refuses_is_an_error() -> None:
+    delete_link = 17
+    request = struct.pack("=BxHiII", socket.AF_UNSPEC, 0, 1 << 30, 0, 0)
+    with pytest.raises(OSError, match=r"No such device|not permitted"):
+        netlink.tell(0, delete_link, request, 5.0)
+
+
+def test_attributes_are_written_as_they_are_read() -> None:
+    data = netlink.attribute(1, b"value") + netlink.nest(2, netlink.attribute(3, b""))
+    assert list(netlink.attributes(data)) == [(1, b"value"), (2, netlink.attribute(3, b""))]
+
+
 def test_what_is_no_namespace_cannot_be_entered(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="missing"):
         netlink.enter(tmp_path / "missing")

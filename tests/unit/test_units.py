@@ -8,10 +8,12 @@ import pytest
 from drainer.cli.wiring import GRACE
 from drainer.config.model import LONGEST_DRAIN, Config
 from drainer.host import ahead
+from drainer.runtime import guard
 from drainer.units import (
     AHEAD_UNIT,
     DRAIN_UNIT,
     FILES,
+    GUARD_UNIT,
     RESUME_UNIT,
     UNITS,
     is_ours,
@@ -149,10 +151,22 @@ def test_a_resume_is_stopped_before_the_drain_and_can_be_started_again() -> None
 def test_what_reads_ahead_waits_for_nothing_of_docker_and_may_do_nothing_but_read() -> None:
     found = settings(AHEAD_UNIT)
     assert not {"After", "Requires", "BindsTo", "PartOf", "Before", "Conflicts"} & found.keys()
-    assert settings(RESUME_UNIT)["Wants"] == AHEAD_UNIT
+    assert settings(RESUME_UNIT)["Wants"].split() == [AHEAD_UNIT, GUARD_UNIT]
     assert found["CapabilityBoundingSet"] == "CAP_DAC_READ_SEARCH"
     assert found["ProtectSystem"] == "strict"
     assert f"/run/{found['RuntimeDirectory']}" == str(ahead.DIRECTORY)
+    assert "WantedBy" not in found
+
+
+def test_packets_are_guarded_before_there_is_a_network_and_by_the_rules_that_are_written() -> None:
+    found = settings(GUARD_UNIT)
+    assert "network-pre.target" in found["Before"].split()
+    assert found["Wants"] == "network-pre.target"
+    # What is on a network cannot be waited for here: systemd would break the circle somewhere.
+    assert not {"RequiresMountsFor", "Requires"} & found.keys()
+    rules = f"/var/lib/drainer/{guard.RULES}"
+    assert found["ConditionPathExists"] == rules
+    assert f"iptables-restore --wait=5 --noflush {rules}" in found["ExecStart"]
     assert "WantedBy" not in found
 
 

@@ -50,6 +50,8 @@ class Given:
     engine: Facts = field(default_factory=dict)
     providers: tuple[Provider, ...] = ()
     group_addresses: tuple[str, ...] = ()
+    keeps_far: bool = False
+    near_addresses: frozenset[str] = frozenset()
     group_skipped: tuple[str, ...] = ()
     changing_addresses: tuple[str, ...] = ()
     wish: Wish = field(default_factory=Wish)
@@ -63,6 +65,8 @@ class Given:
             replace(ENGINE, **self.engine),
             self.providers,
             self.group_addresses,
+            self.keeps_far,
+            self.near_addresses,
             self.group_skipped,
             self.changing_addresses,
             self.wish,
@@ -95,7 +99,7 @@ def _unwilling(tcp: Tcp, *options: str, tcp_established: int = 1) -> Given:
     return replace(given, wish=Wish(tcp=tcp))
 
 
-def _keeping(*peers: str, **fields: tuple[str, ...]) -> Given:
+def _keeping(*peers: str, **fields: object) -> Given:
     facts: Facts = {"tcp_established": 1, "tcp_peers": peers}
     return Given(processes=facts, wish=Wish(tcp=Tcp.KEEP), **fields)  # type: ignore[arg-type]
 
@@ -370,11 +374,14 @@ SKIP_CASES = {
             replace(_keeping(), host={"criu_options": ("tcp-close",)}),
             _keeping(changing_addresses=("front: x",)),
             _keeping("127.0.0.1"),
+            _keeping("10.0.0.1", keeps_far=True, near_addresses=frozenset({"10.0.0.1"})),
+            _keeping("2001:db8::9", keeps_far=True),
         ],
         [
             _keeping("10.0.0.3", "127.0.0.1", group_addresses=("10.0.0.3", "127.0.0.1")),
             replace(_keeping("10.0.0.3"), processes={"tcp_peers": ("10.0.0.3",)}),
             replace(_keeping("10.0.0.3"), wish=Wish()),
+            _keeping("192.0.2.9", keeps_far=True, near_addresses=frozenset({"10.0.0.1"})),
         ],
     ),
     "tcp_established": Cases(
@@ -424,6 +431,14 @@ NOTE_CASES = {
         [_slice(""), _slice("system.slice"), _slice("/own", driver="cgroupfs")],
     ),
     "tcp_connections": Cases([doing("tcp-close", tcp_established=1)], [doing("tcp-close")]),
+    "tcp_kept": Cases(
+        [_keeping("192.0.2.9", keeps_far=True)],
+        [
+            Given(),
+            _keeping("10.0.0.3", group_addresses=("10.0.0.3",)),
+            replace(_keeping("192.0.2.9", keeps_far=True), wish=Wish()),
+        ],
+    ),
     "address_changes": Cases(
         [_changing("bridge: for some reason")],
         [Given(), _changing("bridge: for some reason", mode="container:db")],

@@ -13,8 +13,10 @@ from shlex import quote
 from typing import Any
 
 from drainer.runtime.base import Order, Place
+from drainer.runtime.guard import Guard
 from drainer.runtime.runc import Runc
 from drainer.runtime.stand_in import in_place
+from tests.unit.runtime.iptables import FakeIptables
 
 ID = "0123456789abcdef" * 4
 OTHER = "fedcba9876543210" * 4
@@ -131,8 +133,16 @@ class Machine:
         (here / "restore.py").write_text(_RESTORE)
         (here / "checkpoint.py").write_text(_CHECKPOINT)
         self.plan()
+        self.iptables = FakeIptables()
         self.place = Place(here / "checkpoints" / "drain" / ID)
-        self.runc = Runc(str(self.file), str(self.path), f"{self.first}:{self.second}", self.orders)
+        guard = Guard(here, self.iptables.run, self.iptables.feed)
+        self.runc = Runc(
+            str(self.file),
+            str(self.path),
+            f"{self.first}:{self.second}",
+            guard,
+            self.orders,
+        )
         self.configure({})
         self.started: list[subprocess.Popen[bytes]] = []
 

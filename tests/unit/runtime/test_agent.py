@@ -288,6 +288,17 @@ def test_what_cannot_be_noted_is_not_let_go(machine: Machine) -> None:
     assert machine.call("start") == 1
 
 
+@pytest.mark.parametrize("written", ["", "[[1]]", "[]"])
+def test_connections_that_cannot_be_put_back_do_not_cost_the_restore(
+    machine: Machine, written: str
+) -> None:
+    machine.place.path.mkdir(parents=True)
+    machine.place.connections.write_text(written)
+    machine.lay_out()
+    assert machine.create() == 0
+    assert machine.call("start") == 0
+
+
 @pytest.mark.parametrize("held", ["before", "after"])
 def test_a_restore_that_never_ends_is_given_up(machine: Machine, held: str) -> None:
     machine.lay_out(0.2 if held == "before" else 20)

@@ -8,8 +8,10 @@ import pytest
 
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.checksum import checksum
-from drainer.runtime import abort, quiet
+from drainer.runtime import abort, conntrack, quiet
 from drainer.runtime.base import Order, Place, Runtime
+from drainer.runtime.conntrack import Connection, End
+from drainer.runtime.guard import Guard
 from drainer.runtime.runc import Runc
 from tests.unit.runtime.machine import ID, OTHER, Machine, alive, until
 
@@ -286,12 +288,72 @@ def test_an_order_says_everything_and_shuts_the_gate(machine: Machine, orders: P
         "seconds": 5.0,
         "flags": ["file-locks"],
         "macs": {"1.2.3.4": "02"},
+        "connections": "",
         "quiet": "",
         "drainer": quiet.owner(),
     }
     assert [p.name for p in (orders / ID).iterdir()] == ["order.json"]
     assert (orders / ID).stat().st_mode & 0o777 == 0o700
     assert (machine.root / ID).is_dir()
+
+
+FAR = Connection(End("172.17.0.2", 80), End("192.0.2.1", 80), End("192.0.2.9", 9), inbound=True)
+
+
+def test_connections_with_other_hosts_are_guarded_as_long_as_there_is_a_checkpoint(
+    machine: Machine, orders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def connections(*words: object) -> list[Connection]:
+        asked.append(words)
+        return [FAR]
+
+    monkeypatch.setattr(conntrack, "connections", connections)
+    machine.runc.guard(machine.place, ["172.17.0.2"], ["172.17.0.3"])
+    assert asked == [(["172.17.0.2"], ["172.17.0.3"])]
+    assert conntrack.read(machine.place.connections.read_text()) == [FAR]
+    machine.runc.lay_out(order(machine))
+    laid_out = json.loads((orders / ID / "order.json").read_text())
+    assert laid_out["connections"] == str(machine.place.connections)
+    machine.iptables.replace_all()
+    machine.runc.sweep()
+    assert machine.iptables.rules
+    machine.runc.prune(machine.here / "checkpoints", {"drain"})
+    assert machine.iptables.rules
+    machine.runc.delete(machine.place)
+    assert machine.iptables.rules is None
+
+
+def test_what_is_pruned_is_guarded_no_longer(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conntrack, "connections", lambda *_: [FAR])
+    machine.runc.guard(machine.place, [], [])
+    machine.runc.prune(machine.here / "checkpoints", ())
+    assert machine.iptables.rules is None
+    assert machine.runc.clear_guard() == ""
+
+
+def test_without_such_connections_nothing_is_guarded(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conntrack, "connections", lambda *_: [])
+    machine.runc.guard(machine.place, ["172.17.0.2"], [])
+    machine.runc.end_guard(machine.place)
+    assert not machine.iptables.asked
+    assert not machine.place.path.exists()
+
+
+def test_a_kernel_that_does_not_tell_of_connections_is_a_refusal(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connections(*_: object) -> list[Connection]:
+        raise OSError(93, "Protocol not supported")
+
+    monkeypatch.setattr(conntrack, "connections", connections)
+    with pytest.raises(RuntimeRefusedError, match="cannot be seen: Protocol not supported"):
+        machine.runc.guard(machine.place, ["172.17.0.2"], [])
 
 
 def test_an_order_replaces_what_a_former_one_left(machine: Machine, orders: Path) -> None:
@@ -385,6 +447,6 @@ def test_without_a_place_there_is_no_window(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    runc = Runc("/usr/bin/runc", "", "", tmp_path / "run" / "orders")
+    runc = Runc("/usr/bin/runc", "", "", Guard(tmp_path), tmp_path / "run" / "orders")
     with pytest.raises(StorageError), runc.window():
         pytest.fail("the window is open")

@@ -1,0 +1,156 @@
+"""Packets of connections with other hosts are dropped until their container is back.
+
+While a container is down its host would answer them itself, with a reset. From before the container
+is killed until it is restored, and after a reboot from before there is a network
+(`drainer-guard.service`), nobody answers: the other end takes the host for away, and tries again.
+
+The connections are noted beside each checkpoint. All notes together make the rules: for the kernel
+now, and on disk for the boot.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+
+from drainer.errors import RuntimeRefusedError, StorageError
+from drainer.files import replace_file
+from drainer.host.run import Result, Runner, run, run_with
+from drainer.runtime import conntrack
+from drainer.runtime.base import CHECKPOINTS, Place
+from drainer.runtime.conntrack import Connection
+from drainer.text import printable
+
+CHAIN = "DRAINER-KEPT"
+RULES = "guard.rules"
+"""Below the state directory, while anything is guarded: what iptables-restore(8) takes at boot."""
+
+_TABLE = ("--wait=5", "-t", "raw")
+"""iptables(8) waits so many seconds for others that change rules."""
+_JUMP = ("PREROUTING", "-j", CHAIN)
+_SECONDS = 15.0
+_MOST_JUMPS = 4
+_NOTHING_THERE = (1, 2)
+"""iptables' statuses for a chain, or a rule, that does not exist."""
+
+Feeder = Callable[[Sequence[str], float, bytes], Result]
+"""Runs an argument list within a number of seconds, with this on its stdin."""
+
+
+class Guard:
+    """What is guarded below one state directory. Safe to use from several threads."""
+
+    def __init__(self, state: Path, runner: Runner = run, feeder: Feeder = run_with) -> None:
+        self._checkpoints = state / CHECKPOINTS
+        self._rules = state / RULES
+        self._run = runner
+        self._feed = feeder
+        self._lock = Lock()
+
+    def begin(self, place: Place, connections: Iterable[Connection]) -> None:
+        """Guard these as well. Raises `StorageError` and `RuntimeRefusedError`; then none is."""
+        with self._lock:
+            try:
+                for directory in (place.path.parent, place.path):
+                    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                replace_file(place.connections, conntrack.text(connections).encode(), mode=0o600)
+                self._write()
+                self._lay()
+            except OSError as error:
+                self._drop(place)
+                where = printable(str(error.filename or place.path))
+                raise StorageError(
+                    f"{where}: {error.strerror}", "look whether the file system is full"
+                ) from error
+            except RuntimeRefusedError:
+                self._drop(place)
+                raise
+
+    def end(self, place: Place) -> None:
+        """Let packets of the connections of this checkpoint through. Never raises."""
+        if os.path.lexists(place.connections):
+            with self._lock:
+                self._drop(place)
+
+    def renew(self) -> None:
+        """See that what is to be guarded is, and nothing else. Never raises."""
+        if os.path.lexists(self._rules):
+            with self._lock, suppress(OSError, RuntimeRefusedError):
+                self._put_right()
+
+    def clear(self) -> str:
+        """Guard nothing; return the file that was removed for it, or nothing. Raises `OSError`."""
+        if not os.path.lexists(self._rules):
+            return ""
+        with self._lock:
+            for note in self._notes():
+                note.unlink()
+            self._put_right()
+        return str(self._rules)
+
+    def _drop(self, place: Place) -> None:
+        with suppress(OSError, RuntimeRefusedError):
+            place.connections.unlink(missing_ok=True)
+            self._put_right()
+
+    def _put_right(self) -> None:
+        """Bring the kernel's rules, and then the file, in line with the notes."""
+        if any(self._notes()):
+            self._lay()
+            self._write()
+            return
+        self._undo("-F", CHAIN)
+        for _ in range(_MOST_JUMPS):
+            if not self._undo("-D", *_JUMP):
+                break
+        self._undo("-X", CHAIN)
+        # Last: as long as it is there, this is done once more.
+        self._rules.unlink(missing_ok=True)
+
+    def _lay(self) -> None:
+        """Put the rules into the kernel, in place of those that are there."""
+        jump = bool(self._iptables("-C", *_JUMP).status)
+        data = rules(self._connections(), jump=jump).encode()
+        result = self._feed(["iptables-restore", "--wait=5", "--noflush"], _SECONDS, data)
+        if result.status:
+            raise RuntimeRefusedError(f"its connections cannot be guarded: {_why(result)}")
+
+    def _write(self) -> None:
+        replace_file(self._rules, rules(self._connections(), jump=True).encode(), mode=0o600)
+
+    def _undo(self, *words: str) -> bool:
+        """Tell whether there was anything to undo. Raises `RuntimeRefusedError`."""
+        result = self._iptables(*words)
+        if result.status not in {0, *_NOTHING_THERE}:
+            raise RuntimeRefusedError(f"its guard cannot be ended: {_why(result)}")
+        return not result.status
+
+    def _iptables(self, *words: str) -> Result:
+        return self._run(["iptables", *_TABLE, *words], _SECONDS)
+
+    def _notes(self) -> list[Path]:
+        return sorted(self._checkpoints.glob(f"*/*/{Place(Path()).connections.name}"))
+
+    def _connections(self) -> list[Connection]:
+        found = []
+        for note in self._notes():
+            with suppress(OSError, ValueError):
+                found += conntrack.read(note.read_text())
+        return found
+
+
+def _why(result: Result) -> str:
+    lines = (result.errors or result.output).strip().splitlines()
+    return printable(lines[0]) if lines else f"exit status {result.status}"
+
+
+def rules(connections: Iterable[Connection], *, jump: bool) -> str:
+    """Return what iptables-restore(8) is to be told; with `jump` also to go there."""
+    lines = ["*raw", f":{CHAIN} - [0:0]"]
+    if jump:
+        lines.append(f"-A {' '.join(_JUMP)}")
+    for _, host, peer, _ in connections:
+        ends = f"-s {peer.address} --sport {peer.port} -d {host.address} --dport {host.port}"
+        lines.append(f"-A {CHAIN} -p tcp {ends} -j DROP")
+    return "\n".join((*lines, "COMMIT", ""))
