@@ -167,8 +167,8 @@ class ContainerRule:
     tcp: Annotated[
         Tcp | None,
         Field(
-            description="What becomes of open TCP connections: they are closed, or kept where all "
-            "their ends are in one group, or the container is skipped."
+            description="What becomes of open TCP connections: they are closed, or kept where "
+            "their other ends are in its group or on other hosts, or the container is skipped."
         ),
     ] = None
     timeout: Annotated[

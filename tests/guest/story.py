@@ -2,9 +2,12 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.guest.outside import FILES_PORT, REDIS_PORT, Outside, outside
 from tests.guest.suites import set_up
 from tests.lab.host import Host
 from tests.lab.workloads import (
@@ -40,7 +43,7 @@ TALK = "--network backend --restart always --label drainer.tcp=keep --label drai
 KEPT = "--network backend --label drainer.tcp=keep --label drainer.group"
 BY_RUNTIME = (
     *("redis", "client", "withinit", "linked", "locked", "caller", "called"),
-    *("counted", "counter-client", "postgres", "teller", "files", "download"),
+    *("counted", "counter-client", "postgres", "teller", "files", "download", "far"),
 )
 """Those that Docker itself cannot restore, even where it can restore others."""
 
@@ -69,8 +72,9 @@ CARRIED = (
     redis("counted", f"{KEPT}=count"),
     Workload("counter-client", "lab/redis", f"sh -c '{COUNT}'", f"{KEPT}=count"),
     Workload("teller", "lab/workload", f"sh -c '{TELL}'", f"{KEPT}=money"),
-    Workload("files", "lab/python", f"sh -c '{FILES}'", f"{KEPT}=http"),
+    Workload("files", "lab/python", f"sh -c '{FILES}'", f"-p {FILES_PORT}:8000 {KEPT}=http"),
     download("download", f"{KEPT}=http", "http://files:8000/file"),
+    redis("far", f"-p {REDIS_PORT}:6379 --network backend --label drainer.tcp=keep"),
     Workload("limited", "lab/busybox", f"sh -c '{NUMBERS}'", f"{_LIMITS} --tmpfs /scratch"),
 )
 SKIPPED = (
@@ -99,15 +103,24 @@ class Story:
     """How many bytes were loaded down by HTTP."""
     connection: str = ""
     """What redis calls the one of its client's that is kept."""
+    outside: Outside | None = None
+    counted: int = 0
+    """How far `outside` has counted."""
     plan: dict[str, dict[str, Any]] = field(default_factory=dict)
     status: dict[str, dict[str, Any]] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     """What each carried container had, by name."""
 
 
-def tell(host: Host, suite: str) -> Story:
+@contextmanager
+def telling(host: Host, suite: str) -> Iterator[Story]:
     """Start everything, reboot, and note what is to be compared."""
-    story = Story(host, suite)
+    with ExitStack() as stack:
+        yield _tell(Story(host, suite), stack)
+
+
+def _tell(story: Story, stack: ExitStack) -> Story:
+    host, suite = story.host, story.suite
     assert "No container is running." in host.output("drainer plan", 60)
     set_up(host, suite)
     host.run(f"{NETWORK} && ln -s /etc/hostname /srv/link", 60)
@@ -123,6 +136,9 @@ def tell(host: Host, suite: str) -> Story:
     host.wait_until(f"{PSQL} -c '{OPEN}' | grep -qx 1", 120)
     host.wait_until(f"test $({LOADED}) -gt 100000", 120)
     host.run("docker pause frozen", 60)
+    host.wait_until("docker exec far redis-cli ping", 120)
+    story.outside = stack.enter_context(outside(host))
+    story.counted = story.outside.count()
     story.policies = policies(host)
     story.plan = {e["name"]: e for e in answer(host, "drainer plan --json")["entries"]}
     story.addresses = addresses(host)

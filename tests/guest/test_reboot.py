@@ -1,6 +1,7 @@
 """The main job on a real host: the README's path, then a reboot with twenty containers to carry."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.guest.story import (
     Story,
     addresses,
     connection,
-    tell,
+    telling,
 )
 from tests.guest.suites import route
 from tests.lab.host import Host
@@ -35,8 +36,9 @@ pytestmark = pytest.mark.suites("forky", long=("trixie",))
 
 
 @pytest.fixture(scope="module")
-def story(module_host: Host, suite: str) -> Story:
-    return tell(module_host, suite)
+def story(module_host: Host, suite: str) -> Iterator[Story]:
+    with telling(module_host, suite) as story:
+        yield story
 
 
 def test_the_plan_says_what_is_carried_and_what_not(story: Story) -> None:
@@ -115,7 +117,22 @@ def test_a_download_goes_on_after_the_reboot(story: Story) -> None:
     host.wait_until(f"docker logs --tail 1 download | grep -x {digest}", 120)
     sizes = host.output("docker logs download").splitlines()[:-1]
     assert sizes[-1] == str(64 << 20)
-    assert host.output("docker logs files 2>&1 | grep -c GET") == "1"
+    # The other one is that of the next test.
+    assert host.output("docker logs files 2>&1 | grep -c GET") == "2"
+
+
+def test_connections_with_other_hosts_outlast_the_reboot(story: Story) -> None:
+    host = story.host
+    for name in ("far", "files"):
+        assert "tcp_kept" in {note["id"] for note in story.plan[name]["notes"]}
+    assert story.outside
+    assert [story.outside.count() for _ in range(3)] == [story.counted + n for n in (1, 2, 3)]
+    digest = host.output("docker exec files sha256sum /tmp/file", 60).split()[0]
+    assert story.outside.load_the_rest() == digest
+    said = host.journal("-b", "-u", "drainer-guard.service", "-o", "cat")
+    assert "Finished" in said, said
+    assert host.output("ls /var/lib/drainer/guard.rules || true") == ""
+    assert "DRAINER" not in host.output("iptables -t raw -S")
 
 
 def test_checkpoints_were_read_while_docker_started(story: Story) -> None:

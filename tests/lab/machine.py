@@ -4,7 +4,7 @@ import shlex
 import socket
 import subprocess
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,9 @@ _KERNEL_ARGUMENTS = (
 # Relative to the directory: the path of a socket may have 107 bytes only.
 _MONITOR = "monitor"
 _FREEZE_SECONDS = 120.0
+
+OPEN_PORTS = (7001, 7002)
+"""Ports of a guest that can be reached from outside of it, beside that of ssh."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Machine:
     directory: Path
     hardware: Hardware = field(default_factory=Hardware)
     port: int = 0
+    open_ports: dict[int, int] = field(default_factory=dict)
+    """For each of `OPEN_PORTS` that of 127.0.0.1 which leads there."""
     _process: subprocess.Popen[bytes] | None = None
     _console_before: int = 0
     """How much of the console is of former power-ons, in characters."""
@@ -79,14 +84,15 @@ class Machine:
         return self._process is not None and self._process.poll() is None
 
     def power_on(self, memory: Path | None = None) -> None:
-        """Start QEMU. `port` on 127.0.0.1 leads to the guest's ssh from now on.
+        """Start QEMU. `port` on 127.0.0.1 leads to the guest's ssh from now on, and `open_ports`.
 
         With what `freeze` saved as `memory` the guest goes on from there instead of booting; its
         disk must be as it was then.
         """
         if self.running:
             raise MachineDiedError("the machine is on already")
-        self.port = _free_port()
+        self.port, *others = _free_ports(1 + len(OPEN_PORTS))
+        self.open_ports = dict(zip(OPEN_PORTS, others, strict=True))
         self._console_before = len(self.console)
         incoming = ("-incoming", f"exec:cat {shlex.quote(str(memory))}") if memory else ()
         with self._errors_file.open("wb") as errors:
@@ -185,6 +191,8 @@ class Machine:
     def _command(self) -> list[str]:
         hardware = self.hardware
         drives = [word for drive in self.drives for word in ("-drive", drive.argument)]
+        ports = {22: self.port, **self.open_ports}
+        forwards = [f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for there, here in ports.items()]
         append = " ".join((_KERNEL_ARGUMENTS, *hardware.kernel_arguments))
         return [
             accel.QEMU, *accel.arguments(self.kernel),
@@ -193,7 +201,7 @@ class Machine:
             "-chardev", f"file,id=console,path={self._console_file},append=on",
             "-serial", "chardev:console",
             "-qmp", f"unix:{_MONITOR},server=on,wait=off",
-            "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22",
+            "-netdev", ",".join(("user,id=net,restrict=on", *forwards)),
             "-device", "virtio-net-pci,netdev=net,romfile=",
             *drives,
             "-kernel", str(self.kernel), "-initrd", str(self.initrd), "-append", append,
@@ -201,8 +209,9 @@ class Machine:
         ]  # fmt: skip
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
