@@ -190,7 +190,9 @@ def drain(
         options,
         on_change,
         entries,
-        Admission(lambda: host.places(plan.engine, str(file.directory.path)), deadline),
+        Admission(
+            lambda: host.places(plan.engine, str(file.directory.path)), deadline, host.stalled
+        ),
         plan.near_addresses,
     )
     members, before = _teams(entries)
