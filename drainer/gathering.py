@@ -21,8 +21,7 @@ class Gathering:
                 self._missing.setdefault(entry.group, set()).add(entry.id)
 
     def ended(self, entry: Entry) -> None:
-        """Note that a container has come to its end; that of the last joins its group."""
-        self._carriers[entry.route].end_guard(entry)
+        """Note that a container has come, or is about to come, to its end. Twice is harmless."""
         with self._lock:
             missing = self._missing.get(entry.group, set())
             last = missing == {entry.id}
@@ -31,3 +30,9 @@ class Gathering:
             group = [e for e in self._record.manifest.entries if e.group == entry.group]
             for carrier in self._carriers.values():
                 carrier.join(group)
+        elif entry.group:
+            return
+        else:
+            group = [entry]
+        for member in group:
+            self._carriers[member.route].end_guard(member)

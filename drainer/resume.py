@@ -392,9 +392,9 @@ class _Worker:
     def _end(self, entry: Entry, state: State, why: str, **changes: object) -> None:
         if state is not State.RESTORED:
             changes["checkpoint_state"] = CheckpointState.UNUSABLE
-        ended = self._record.update(entry.id, state=state, detail=why, **changes)
-        self._gathering.ended(ended)  # before anybody is told that it is back
-        self._on_change(ended)
+        # Before anybody is told that it is back: a later resume would not see to it any more.
+        self._gathering.ended(entry)
+        self._on_change(self._record.update(entry.id, state=state, detail=why, **changes))
 
     def _carrier(self, entry: Entry) -> Carrier:
         return self._carriers[entry.route]

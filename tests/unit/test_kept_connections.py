@@ -1,5 +1,7 @@
 """Connections within a group that are kept: nobody speaks on them until all are back."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from drainer.model import Route
 from drainer.networks import Address
 from tests.unit.instants import die_at_each
 from tests.unit.pair import PAIR, entries
-from tests.unit.world import World, container_id
+from tests.unit.world import Killed, World, container_id
 
 STRANGER = Address("front", "10.0.0.9", fixed=True)
 FAR = "192.0.2.9"
@@ -187,6 +189,30 @@ def test_a_cold_start_ends_the_guard(tmp_path: Path) -> None:
     (entry,) = world.resume().entries
     assert entry.state is State.STARTED_COLD
     assert not world.runtime.guarded
+
+
+@pytest.mark.parametrize("populate", [far, keepers])
+def test_a_cold_start_ends_the_guard_whenever_drainer_dies(
+    tmp_path: Path, populate: Callable[[World], None]
+) -> None:
+    for number in range(1, 100):
+        world = World(tmp_path / str(number), routes=(Route.RUNTIME,))
+        populate(world)
+        drained = world.drain().entries[-1]
+        world.reboot()
+        world.engine.damage_checkpoint(drained.id, drained.checkpoint)
+        world.kill_at(number)
+        with suppress(Killed):
+            world.resume()
+        completed = not world.dead
+        world.live_again()
+        states = {e.id: e.state for e in world.resume().entries}
+        assert states.pop(drained.id) is State.STARTED_COLD
+        assert not set(states.values()) - {State.RESTORED}
+        assert not world.runtime.guarded
+        if completed:
+            return
+    pytest.fail("there was no end to the instants")
 
 
 def nobody_is_guarded(world: World) -> None:
