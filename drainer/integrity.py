@@ -48,8 +48,8 @@ def secure(
     """Flush what a paused container's checkpoint has to be found with, and note it durably.
 
     `directory` holds its images, whose dump took so many seconds and of which some was `read`
-    meanwhile; the digests of those of pre-dumps may be known (`foresee`). Returns the digest of
-    what was noted, and sentences on what was not. Digests that time does not allow are left out:
+    meanwhile; the checksums of those of pre-dumps may be known (`foresee`). Returns the digest of
+    what was noted, and sentences on what was not. Checksums that time does not allow are left out:
     they are worth less than the memory of this container, or of those that wait for their turn.
     """
     # After a power cut the files must be as the memory remembers them.
@@ -63,7 +63,7 @@ def secure(
     def stop() -> bool:
         return reading.ended
 
-    images = host.digests(directory, stop, {**known, **read(stop)})
+    images = host.checksums(directory, stop, {**known, **read(stop)})
     digest = evidence_file.write(record.directory, container.id, Evidence(images, files))
     notes = []
     if len(files) < len(found):
@@ -74,10 +74,10 @@ def secure(
 
 
 def foresee(host: Host, saved: Sequence[Saved], deadline: Deadline) -> Mapping[str, str]:
-    """Flush pre-dumps, and return their digests, by the names that a later dump gives them.
+    """Flush pre-dumps, and return their checksums, by the names that a later dump gives them.
 
     The container runs meanwhile. What there is no time for now is not to be read while it is frozen
-    either: such a digest is empty.
+    either: such a checksum is empty.
     """
     directory = saved[-1].directory
     host.flush(directory)
@@ -88,13 +88,13 @@ def foresee(host: Host, saved: Sequence[Saved], deadline: Deadline) -> Mapping[s
         return reading.ended
 
     known = {
-        (name if each is saved[-1] else f"../{PurePath(each.directory).name}/{name}"): digest
+        (name if each is saved[-1] else f"../{PurePath(each.directory).name}/{name}"): checksum
         for each in saved
-        for name, digest in each.read(stop).items()
+        for name, checksum in each.read(stop).items()
     }
-    found = host.digests(directory, stop, known)
+    found = host.checksums(directory, stop, known)
     behind = f"../{PurePath(directory).name}/"
-    return {n if n.startswith("../") else behind + n: digest for n, digest in found.items()}
+    return {n if n.startswith("../") else behind + n: checksum for n, checksum in found.items()}
 
 
 def check_files(
@@ -158,10 +158,10 @@ def restore_obstacle(
             return ""
         left = deadline.left
         reading = deadline.part(math.inf if left is None else left / 2, keep=RESUME_RESERVE)
-        images = host.digests(
+        images = host.checksums(
             directory,
             lambda: reading.ended,
-            host.known_digests(directory),
+            host.known_checksums(directory),
         )
     except CheckpointInvalidError as error:
         return f"its checkpoint is damaged: {error.message}"

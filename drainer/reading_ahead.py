@@ -15,8 +15,8 @@ def read_ahead(
 ) -> int:
     """Read the checkpoints that wait, the first to be restored first; return how many were read.
 
-    So are they in memory, and their digests known, when Docker is up. No more is read than `room`,
-    in bytes, if that is known: what is read would be pushed out again.
+    So are they in memory, and their checksums known, when Docker is up. No more is read than
+    `room`, in bytes, if that is known: what is read would be pushed out again.
     """
     count = 0
     known = {entry.id: entry for entry in manifest.entries}

@@ -75,7 +75,7 @@ class TakeDown:
     prepared: dict[str, float] = field(default_factory=dict)
     """How many seconds it took to save something beforehand, by container id."""
     foreseen: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    """The digests of that."""
+    """The checksums of that."""
 
     def carry(self, team: Collection[str]) -> None:
         """Take a team through all states, users before those that they use, or leave it."""

@@ -1,4 +1,4 @@
-"""What was read of checkpoints since the boot, before Docker was up: their digests.
+"""What was read of checkpoints since the boot, before Docker was up: their checksums.
 
 They are good for this boot, and for files that are still the very same.
 """
@@ -27,16 +27,16 @@ def read(
     find: Callable[[], Mapping[str, str]],
     place: Path = DIRECTORY,
 ) -> None:
-    """Note the digests of the files of some names, from a directory, which `find` reads.
+    """Note the checksums of the files of some names, from a directory, which `find` reads.
 
     Raises `OSError`, and what `find` raises.
     """
     before = _identities(images, names)
-    found = {name: digest for name, digest in find().items() if digest}
+    found = {name: checksum for name, checksum in find().items() if checksum}
     after = _identities(images, found)
     content = {
-        name: [digest, *after[name]]
-        for name, digest in found.items()
+        name: [checksum, *after[name]]
+        for name, checksum in found.items()
         if name in after and before.get(name) == after[name]
     }
     place.mkdir(mode=0o700, exist_ok=True)
@@ -44,13 +44,13 @@ def read(
 
 
 def known(images: Path, place: Path = DIRECTORY) -> dict[str, str]:
-    """Return the digests that were noted of a directory's files, by name. Never raises."""
+    """Return the checksums that were noted of a directory's files, by name. Never raises."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
         content = json.loads((place / _file(images)).read_bytes())
         seen = _identities(images, content)
         return {
-            name: str(digest)
-            for name, (digest, *identity) in content.items()
+            name: str(checksum)
+            for name, (checksum, *identity) in content.items()
             if seen.get(name) == identity
         }
     return {}

@@ -52,7 +52,7 @@ class Host(Protocol):
         Raises `CheckpointInvalidError` naming the first file that is wrong.
         """
 
-    def digests(
+    def checksums(
         self,
         directory: str,
         stop: Callable[[], bool],
@@ -67,12 +67,12 @@ class Host(Protocol):
         """
 
     def read_ahead(self, directory: str, stop: Callable[[], bool]) -> None:
-        """Find and keep the `digests` of the CRIU images in `directory`, for this boot.
+        """Find and keep the `checksums` of the CRIU images in `directory`, for this boot.
 
         Raises `DrainerError` when they cannot be read or kept.
         """
 
-    def known_digests(self, directory: str) -> dict[str, str]:
+    def known_checksums(self, directory: str) -> dict[str, str]:
         """Return what `read_ahead` found of images that are still the same files. Never raises."""
 
     def end_reading_ahead(self) -> None:

@@ -59,7 +59,7 @@ class FakeHost:
         self.memory: int | None = None
         """Free bytes of memory."""
         self.ahead: dict[str, dict[str, str]] = {}
-        """The digests that were found in this boot before a resume, by directory."""
+        """The checksums that were found in this boot before a resume, by directory."""
         self.ahead_ended = False
         self._lock = threading.Lock()
         self._boots = 1
@@ -121,7 +121,7 @@ class FakeHost:
             raise CheckpointInvalidError(f"{directory}/pages-1.img: shorter than its pagemap")
         return self.engine.checkpoint_size(container, name)
 
-    def digests(
+    def checksums(
         self,
         directory: str,
         stop: Callable[[], bool],
@@ -140,10 +140,10 @@ class FakeHost:
     def read_ahead(self, directory: str, stop: Callable[[], bool]) -> None:
         """Keep them until the next boot in `ahead`."""
         with self._lock:
-            found = self.digests(directory, stop)
-            self.ahead[directory] = {name: digest for name, digest in found.items() if digest}
+            found = self.checksums(directory, stop)
+            self.ahead[directory] = {name: checksum for name, checksum in found.items() if checksum}
 
-    def known_digests(self, directory: str) -> dict[str, str]:
+    def known_checksums(self, directory: str) -> dict[str, str]:
         """Return what is in `ahead`."""
         with self._lock:
             return self.ahead.get(directory, {})

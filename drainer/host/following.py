@@ -1,4 +1,4 @@
-"""Read the pages of memory that CRIU writes as they come, so that their digests are known early.
+"""Read the pages of memory that CRIU writes as they come, so that their checksums are known early.
 
 CRIU only ever appends to a file of pages (criu/page-xfer.c), so that what has been read of it stays
 as it is. Read later, all of it would have to be read while its container is frozen.
@@ -31,7 +31,7 @@ _WRITE_OUT = 2
 
 
 def nothing(stop: Callable[[], bool]) -> dict[str, str]:  # noqa: ARG001 - a `Reading`
-    """Return no digest: nothing was read."""
+    """Return no checksum: nothing was read."""
     return {}
 
 
@@ -40,7 +40,7 @@ def following(directory: Path) -> Iterator[Reading]:
     """Read the files of pages in a directory while the block runs, as far as they are written.
 
     What is yielded is to be called after the block; until then reading goes on, unless the block
-    has failed or the files are deleted. Whatever cannot be read has no digest. Never raises.
+    has failed or the files are deleted. Whatever cannot be read has no checksum. Never raises.
     """
     try:
         follower = _Follower(directory)
@@ -86,14 +86,14 @@ class _Follower(threading.Thread):
             last = self.written.wait(POLL)
 
     def finish(self, stop: Callable[[], bool]) -> dict[str, str]:
-        """Wait until all is read; return the digests."""
+        """Wait until all is read; return the checksums."""
         while self.is_alive():
             self.join(WAIT)
             if self.is_alive() and stop():
                 self.stopped.set()
                 break
         return {
-            name: file.digest.text() if file.whole else ""
+            name: file.checksum.text() if file.whole else ""
             for name, file in tuple(self._files.items())
             if file.whole or self.stopped.is_set()
         }
@@ -116,7 +116,7 @@ class _Follower(threading.Thread):
                     return
                 # The kernel would begin with it only when much of its memory waits to be written.
                 self._write_out(descriptor, file.size, len(chunk), _WRITE_OUT)
-                file.digest.update(chunk)
+                file.checksum.update(chunk)
                 file.size += len(chunk)
         finally:
             os.close(descriptor)
@@ -126,7 +126,7 @@ class _File:
     """What was read of one file."""
 
     def __init__(self) -> None:
-        self.digest = Checksum()
+        self.checksum = Checksum()
         self.size = 0
         self.number = 0
         """The inode; 0 while nothing was read."""

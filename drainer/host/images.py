@@ -1,6 +1,6 @@
 """Whether CRIU's images of a container are complete, told without restoring them.
 
-To verify them, pages of memory are only counted, not read; a digest reads all. What CRIU does to
+To verify them, pages of memory are only counted, not read; a checksum reads all. What CRIU does to
 the images at restore is the source of each check (criu criu/image-desc.c, criu/pagemap.c,
 criu/pstree.c).
 """
@@ -76,7 +76,7 @@ def verify(directory: Path) -> int:
         return sum(sum(part.sizes.values()) for part in chain)
 
 
-def digests(
+def checksums(
     directory: Path, stop: Callable[[], bool], known: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, str]:
     """Return the checksum of each file, or an empty string once `stop` says so.
@@ -87,13 +87,13 @@ def digests(
     """
     with _reported(directory), _opened(directory) as images, images.chain() as chain:
         return {
-            path: known[path] if path in known else part.digest(name, stop)
+            path: known[path] if path in known else part.checksum(name, stop)
             for path, (part, name) in _named(chain).items()
         }
 
 
 def names(directory: Path) -> tuple[str, ...]:
-    """Return what `digests` calls the files. Raises `CheckpointInvalidError`."""
+    """Return what `checksums` calls the files. Raises `CheckpointInvalidError`."""
     with _reported(directory), _opened(directory) as images, images.chain() as chain:
         return tuple(_named(chain))
 
@@ -201,7 +201,7 @@ class _Images:
         for name in self.sizes:
             self._check_other(name)
 
-    def digest(self, name: str, stop: Callable[[], bool]) -> str:
+    def checksum(self, name: str, stop: Callable[[], bool]) -> str:
         found = Checksum()
         with self.file(name) as file:
             while not stop():

@@ -126,14 +126,14 @@ class LinuxHost:
         """Check CRIU's images."""
         return images.verify(Path(directory))
 
-    def digests(
+    def checksums(
         self,
         directory: str,
         stop: Callable[[], bool],
         known: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, str]:
         """Read CRIU's images."""
-        return images.digests(Path(directory), stop, known)
+        return images.checksums(Path(directory), stop, known)
 
     def read_ahead(self, directory: str, stop: Callable[[], bool]) -> None:
         """Keep them in /run."""
@@ -142,13 +142,13 @@ class LinuxHost:
             ahead.read(
                 images_there,
                 images.names(images_there),
-                lambda: images.digests(images_there, stop),
+                lambda: images.checksums(images_there, stop),
                 self._ahead,
             )
         except OSError as error:
             raise StorageError(f"{printable(directory)}: {error.strerror}") from error
 
-    def known_digests(self, directory: str) -> dict[str, str]:
+    def known_checksums(self, directory: str) -> dict[str, str]:
         """Look there."""
         return ahead.known(Path(directory), self._ahead)
 

@@ -14,10 +14,23 @@ from drainer.model import Route
 from drainer.store.files import StateDirectory
 from tests.unit.world import World
 
-COUNTED = ("digests", "files_in_use", "flush", "places", "processes", "verify_checkpoint")
-BOTH_DOWN = {"inspect": 3, "set_restart_policy": 1, "pause": 1, "kill": 1, "flush": 1, "digests": 1}
+COUNTED = ("checksums", "files_in_use", "flush", "places", "processes", "verify_checkpoint")
+BOTH_DOWN = {
+    "inspect": 3,
+    "set_restart_policy": 1,
+    "pause": 1,
+    "kill": 1,
+    "flush": 1,
+    "checksums": 1,
+}
 BOTH_DOWN |= {"processes": 1, "places": 1, "verify_checkpoint": 1, "files_in_use": 1, "write": 5}
-BOTH_UP = {"inspect": 5, "set_restart_policy": 1, "start": 1, "digests": 1, "verify_checkpoint": 1}
+BOTH_UP = {
+    "inspect": 5,
+    "set_restart_policy": 1,
+    "start": 1,
+    "checksums": 1,
+    "verify_checkpoint": 1,
+}
 BOTH_UP |= {"write": 3}
 DOWN = {
     Route.ENGINE: {**BOTH_DOWN, "create_checkpoint": 1},

@@ -175,7 +175,7 @@ def break_host(world: World, method: str, number: int, error: DrainerError) -> l
 
 
 @pytest.mark.parametrize("phase", ["drain", "resume"])
-@pytest.mark.parametrize("method", ["verify_checkpoint", "digests", "flush"])
+@pytest.mark.parametrize("method", ["verify_checkpoint", "checksums", "flush"])
 @pytest.mark.parametrize("route", ROUTES)
 def test_any_image_may_be_unreadable(tmp_path: Path, route: Route, method: str, phase: str) -> None:
     for number in range(1, 20):

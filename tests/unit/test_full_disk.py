@@ -262,13 +262,13 @@ def test_the_reserve_is_not_spent_before_the_kill_on_what_may_fail_there(
     add(world, "web")
     disk = Full()
     world.file = ManifestFile(StateDirectory(state, calls=disk))
-    look = world.host.digests
+    look = world.host.checksums
 
-    def digests(*arguments: Any) -> Any:  # noqa: ANN401
+    def checksums(*arguments: Any) -> Any:  # noqa: ANN401
         disk.full = True
         return look(*arguments)
 
-    monkeypatch.setattr(world.host, "digests", digests)
+    monkeypatch.setattr(world.host, "checksums", checksums)
     (entry,) = world.drain().entries
     assert entry.state is State.LEFT
     assert "evidence" in entry.detail

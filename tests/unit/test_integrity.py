@@ -99,7 +99,7 @@ def test_images_that_rotted_are_not_restored_and_are_kept(world: World) -> None:
 
 def test_images_are_read_once_at_the_drain_and_once_at_the_resume(world: World) -> None:
     world.add("web", "always")
-    made = calls(world, "digests")
+    made = calls(world, "checksums")
     world.drain()
     assert len(made) == 1
     world.reboot()
@@ -114,7 +114,7 @@ def test_images_that_are_no_good_anyhow_are_not_read(world: World) -> None:
     world.engine.damage_checkpoint("short", entry_of(drained, "short").checkpoint)
     world.engine.files.write("/v/f")
     world.reboot()
-    made = calls(world, "digests")
+    made = calls(world, "checksums")
     assert set(states(world.resume()).values()) == {State.STARTED_COLD}
     assert made == []
 
@@ -323,15 +323,15 @@ class Reading:
 
     def __init__(self, world: World) -> None:
         self.now = 0.0
-        self._digests = world.host.digests
-        world.host.digests = self  # type: ignore[assignment,method-assign]
+        self._checksums = world.host.checksums
+        world.host.checksums = self  # type: ignore[assignment,method-assign]
 
     def __call__(
         self, directory: str, stop: Callable[[], bool], _known: Mapping[str, str] | None = None
     ) -> dict[str, str]:
         while not stop() and self.now < 1000:
             self.now += 1
-        return self._digests(directory, stop)
+        return self._checksums(directory, stop)
 
     def deadline(self, budget: float | None) -> Deadline:
         return Deadline(budget, lambda: self.now)
@@ -402,18 +402,18 @@ def test_an_interruption_while_images_are_read_decides_nothing(world: World) -> 
 def test_a_drain_without_time_for_checksums_keeps_the_memory(world: World) -> None:
     web = world.add("web", "always", files=("/v/f",))
 
-    digests = world.host.digests
+    checksums = world.host.checksums
 
     def slow(directory: str, stop: Callable[[], bool], _known: Mapping[str, str]) -> dict[str, str]:
-        return digests(directory, lambda: stop() or True)
+        return checksums(directory, lambda: stop() or True)
 
-    world.host.digests = slow  # type: ignore[assignment,method-assign]
+    world.host.checksums = slow  # type: ignore[assignment,method-assign]
     entry = entry_of(world.drain(), "web")
     assert entry.state is State.STOPPED
     assert entry.notes == ("there was no time for the checksums of its checkpoint",)
     evidence = evidence_file.read(world.file.directory, web.id, entry.evidence)
     assert [n.path for n in evidence.files] == ["/v/f"]
-    world.host.digests = digests  # type: ignore[method-assign]
+    world.host.checksums = checksums  # type: ignore[method-assign]
     world.reboot()
     assert states(world.resume()) == {"web": State.RESTORED}
 

@@ -116,14 +116,14 @@ def test_what_a_killed_pre_dump_has_left_frozen_is_thawed(world: World) -> None:
     world.check_promise()
 
 
-def test_digests_of_pre_dumps_have_the_names_that_a_dump_gives_them(world: World) -> None:
+def test_checksums_of_pre_dumps_have_the_names_that_a_dump_gives_them(world: World) -> None:
     asked: list[Mapping[str, str]] = []
 
-    def digests(_: str, __: Callable[[], bool], known: Mapping[str, str]) -> dict[str, str]:
+    def checksums(_: str, __: Callable[[], bool], known: Mapping[str, str]) -> dict[str, str]:
         asked.append(known)
         return {"pages-1.img": "a", "../pre-1/pages-1.img": "b", "pagemap-1.img": ""}
 
-    world.host.digests = digests  # type: ignore[method-assign, assignment]
+    world.host.checksums = checksums  # type: ignore[method-assign, assignment]
     saved = [
         Saved("/checkpoints/x/pre-1", lambda _: {"pages-1.img": "b"}),
         Saved("/checkpoints/x/pre-2", lambda _: {"pages-1.img": "a"}),

@@ -41,10 +41,10 @@ def test_what_waits_is_read_and_known_to_the_resume(world: World) -> None:
     world.check_promise()
 
 
-def test_a_digest_that_was_found_ahead_decides(world: World) -> None:
+def test_a_checksum_that_was_found_ahead_decides(world: World) -> None:
     read(world)
-    for digests in world.host.ahead.values():
-        digests["pages-1.img"] = checksum(b"other")
+    for checksums in world.host.ahead.values():
+        checksums["pages-1.img"] = checksum(b"other")
     resumed = world.resume()
     assert {e.state for e in resumed.entries} == {State.STARTED_COLD}
     assert {"not that of the drain" in e.detail for e in resumed.entries} == {True}
@@ -69,8 +69,8 @@ def test_it_ends_when_a_resume_begins(world: World) -> None:
 
 
 def test_what_cannot_be_read_is_left_to_the_resume(world: World) -> None:
-    def digests(*_: object) -> dict[str, str]:
+    def checksums(*_: object) -> dict[str, str]:
         raise CheckpointInvalidError("gone")
 
-    world.host.digests = digests  # type: ignore[method-assign, assignment]
+    world.host.checksums = checksums  # type: ignore[method-assign, assignment]
     assert read(world) == []

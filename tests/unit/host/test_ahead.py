@@ -25,7 +25,7 @@ def place(tmp_path: Path) -> Path:
 FOUND = {"pages-1.img": "a", "../pre-1/pages-1.img": "b"}
 
 
-def test_digests_are_kept(images: Path, place: Path) -> None:
+def test_checksums_are_kept(images: Path, place: Path) -> None:
     assert ahead.known(images, place) == {}
     ahead.read(images, FOUND, lambda: {**FOUND, "core-1.img": ""}, place)
     assert ahead.known(images, place) == FOUND

@@ -13,7 +13,7 @@ from drainer.host.following import following
 
 MIB = 1 << 20
 BYTES = os.urandom(5 * MIB + 17)
-DIGEST = checksum(BYTES)
+CHECKSUM = checksum(BYTES)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_files_of_pages_are_read_as_they_grow(
                 if begin == 2 * MIB:
                     until_read(tmp_path / "pages-1.img", monkeypatch)
         (tmp_path / "pages-2.img").write_bytes(b"two")
-    assert read(on) == {"pages-1.img": DIGEST, "pages-2.img": checksum(b"two")}
+    assert read(on) == {"pages-1.img": CHECKSUM, "pages-2.img": checksum(b"two")}
     assert ended()
 
 
@@ -73,7 +73,7 @@ def test_it_goes_on_without_being_waited_for(tmp_path: Path) -> None:
     with following(tmp_path) as read:
         (tmp_path / "pages-1.img").write_bytes(BYTES)
     assert ended()
-    assert read(on) == {"pages-1.img": DIGEST}
+    assert read(on) == {"pages-1.img": CHECKSUM}
 
 
 def test_it_ends_when_there_is_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_a_dump_that_failed_is_read_no_further(
 
 
 @pytest.mark.parametrize("change", ["replaced", "cut", "removed", "link"])
-def test_what_is_not_as_it_was_read_has_no_digest(
+def test_what_is_not_as_it_was_read_has_no_checksum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     file = tmp_path / "pages-1.img"
@@ -175,7 +175,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, target: object, name: str, error: E
 
 @pytest.mark.parametrize("error", [OSError(24, "too many open files"), MemoryError()])
 @pytest.mark.parametrize(("target", "name"), [(os, "pread"), (os, "open"), (Path, "glob")])
-def test_what_could_not_be_read_has_no_wrong_digest(
+def test_what_could_not_be_read_has_no_wrong_checksum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: object, name: str, error: Exception
 ) -> None:
     failing(monkeypatch, target, name, error)
@@ -184,7 +184,7 @@ def test_what_could_not_be_read_has_no_wrong_digest(
             with (tmp_path / "pages-1.img").open("ab") as file:
                 file.write(half)
             time.sleep(4 * module.POLL)
-    assert set(read(on).items()) <= {("pages-1.img", DIGEST)}
+    assert set(read(on).items()) <= {("pages-1.img", CHECKSUM)}
     assert ended()
 
 
@@ -206,4 +206,4 @@ def test_a_kernel_that_cannot_write_out_early_changes_nothing(
     monkeypatch.setattr(module, "_WRITE_OUT", 1 << 30)
     with following(tmp_path) as read:
         (tmp_path / "pages-1.img").write_bytes(BYTES)
-    assert read(on) == {"pages-1.img": DIGEST}
+    assert read(on) == {"pages-1.img": CHECKSUM}

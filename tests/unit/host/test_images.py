@@ -7,7 +7,7 @@ import pytest
 
 from drainer.errors import CheckpointInvalidError
 from drainer.host.checksum import checksum
-from drainer.host.images import digests, same_images, verify
+from drainer.host.images import checksums, same_images, verify
 from tests.unit.host.images_builder import (
     CHILD,
     build,
@@ -46,26 +46,26 @@ def never() -> bool:
     return False
 
 
-def test_digests_are_those_of_whole_files(images: Path) -> None:
+def test_checksums_are_those_of_whole_files(images: Path) -> None:
     (images / "pages-1.img").write_bytes(os.urandom((3 << 20) + 1))
-    assert digests(images, never) == {f.name: checksum(f.read_bytes()) for f in images.iterdir()}
+    assert checksums(images, never) == {f.name: checksum(f.read_bytes()) for f in images.iterdir()}
 
 
-def test_a_digest_that_time_does_not_allow_is_empty(images: Path) -> None:
+def test_a_checksum_that_time_does_not_allow_is_empty(images: Path) -> None:
     answers = iter([*[False] * 40, *[True] * 1000])
-    found = digests(images, lambda: next(answers))
+    found = checksums(images, lambda: next(answers))
     assert found.keys() == {f.name for f in images.iterdir()}
     assert "" in found.values()
-    assert set(digests(images, lambda: True).values()) == {""}
+    assert set(checksums(images, lambda: True).values()) == {""}
 
 
-def test_no_digest_is_made_of_what_is_no_plain_file(images: Path) -> None:
+def test_no_checksum_is_made_of_what_is_no_plain_file(images: Path) -> None:
     (images / "pages-1.img").unlink()
     (images / "pages-1.img").symlink_to("/etc/passwd")
     with pytest.raises(CheckpointInvalidError, match=r"pages-1\.img: not a plain file"):
-        digests(images, never)
+        checksums(images, never)
     with pytest.raises(CheckpointInvalidError, match=r"none: \.: no directory"):
-        digests(images / "none", never)
+        checksums(images / "none", never)
 
 
 NEEDED = [
@@ -238,19 +238,19 @@ def test_pages_may_be_in_pre_dumps(chained: Path) -> None:
     directories = (chained, chained.parent / "pre-1", chained.parent / "pre-2")
     files = [f for d in directories for f in d.iterdir() if not f.is_symlink()]
     assert verify(chained) == sum(f.stat().st_size for f in files)
-    names = digests(chained, never)
+    names = checksums(chained, never)
     assert {n for n in names if n.endswith("pages-1.img")} == {
         *("pages-1.img", "../pre-1/pages-1.img", "../pre-2/pages-1.img")
     }
     assert len(names) == len(files)
     (chained.parent / "pre-1" / "pages-1.img").write_bytes(b"x" * 10 * PAGE)
-    changed = {n for n, d in digests(chained, never).items() if d != names[n]}
+    changed = {n for n, d in checksums(chained, never).items() if d != names[n]}
     assert changed == {"../pre-1/pages-1.img"}
 
 
 def test_what_is_known_of_a_pre_dump_is_not_read_again(chained: Path) -> None:
     known = {"../pre-1/pages-1.img": "x", "../pre-2/pages-1.img": ""}
-    found = digests(chained, never, known)
+    found = checksums(chained, never, known)
     assert {n: found[n] for n in known} == known
     assert found["pages-1.img"].startswith("crc32-")
 

@@ -117,7 +117,7 @@ def test_images_and_files_are_looked_at(host: LinuxHost, tmp_path: Path) -> None
     (tmp_path / "images").mkdir()
     (tmp_path / "images/a.img").write_bytes(b"")
     protocol: Host = host
-    assert protocol.digests(str(tmp_path / "images"), lambda: False) == {"a.img": checksum(b"")}
+    assert protocol.checksums(str(tmp_path / "images"), lambda: False) == {"a.img": checksum(b"")}
     found = protocol.look(str(tmp_path / "images/a.img"))
     assert found.inode == (tmp_path / "images/a.img").stat().st_ino
     nobody = Container("c" * 64, "c")
@@ -131,12 +131,12 @@ def test_what_is_read_ahead_is_known(tmp_path: Path) -> None:
     host = LinuxHost(runner=nothing_runs, ahead_place=tmp_path / "ahead")
     place = str(tmp_path / "images")
     host.read_ahead(place, lambda: False)
-    assert host.known_digests(place) == host.digests(place, lambda: False) != {}
+    assert host.known_checksums(place) == host.checksums(place, lambda: False) != {}
     assert not host.ahead_has_ended()
     host.end_reading_ahead()
     assert host.ahead_has_ended()
     host.read_ahead(place, lambda: True)
-    assert host.known_digests(place) == {}
+    assert host.known_checksums(place) == {}
     for missing in (tmp_path / "none", tmp_path / "images/a.img"):
         with pytest.raises(DrainerError):
             host.read_ahead(str(missing), lambda: False)
