@@ -1,4 +1,4 @@
-"""Let a dump or restore begin when there is room and time for it: looked at just then."""
+"""Let a dump or restore begin when there is room for it: looked at just then, as room changes."""
 
 import threading
 import time
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from drainer import room
 from drainer.deadline import Deadline
 from drainer.storage import Places
-from drainer.throttle import Throttle
 
 POLL = 0.5
 PATIENCE = 10.0
@@ -23,18 +22,9 @@ Wanted = Callable[[Places], room.Amounts]
 class Admission:
     """The door to the dumps or restores of one run. Safe to use from several threads."""
 
-    def __init__(
-        self,
-        look: Callable[[], Places],
-        deadline: Deadline,
-        stalled: Callable[[], float | None] = lambda: None,
-    ) -> None:
-        """Begin with nobody inside; `look` tells how much room there is now.
-
-        `stalled` tells for how long all has waited for the disks (`Host.stalled`).
-        """
+    def __init__(self, look: Callable[[], Places], deadline: Deadline) -> None:
+        """Begin with nobody inside; `look` tells how much room there is now."""
         self.look = look
-        self._throttle = Throttle(stalled)
         self._deadline = deadline
         self._door = threading.Lock()
         self._left = threading.Condition()
@@ -46,9 +36,8 @@ class Admission:
     def of(self, container: str, wanted: Wanted) -> Iterator[str]:
         """Have room for a container during the block; gives why there is none, or "".
 
-        Waits while there is none beside the others that are inside, or the disks keep them waiting,
-        but not beyond the deadline. Whoever comes later waits behind, so that a large one is not
-        passed over for small ones.
+        Waits while there is none beside the others that are inside, but not beyond the deadline.
+        Whoever comes later waits behind, so that a large one is not passed over for small ones.
         """
         with self._door:
             why = self._enter(container, wanted)
@@ -65,14 +54,10 @@ class Admission:
         while True:
             with self._left:
                 why = self._lacking(wanted)
-                over = self._deadline.over or self._deadline.interrupted
-                if not (why or over or self._throttle.admits(len(self._inside))):
-                    self._left.wait(POLL)
-                    continue
                 if not why:
                     self._inside[container] = wanted
                     return ""
-                if over:
+                if self._deadline.over or self._deadline.interrupted:
                     return why
                 if self._inside:
                     self._left.wait(POLL)

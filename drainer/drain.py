@@ -190,9 +190,7 @@ def drain(
         options,
         on_change,
         entries,
-        Admission(
-            lambda: host.places(plan.engine, str(file.directory.path)), deadline, host.stalled
-        ),
+        Admission(lambda: host.places(plan.engine, str(file.directory.path)), deadline),
         plan.near_addresses,
     )
     members, before = _teams(entries)

@@ -139,12 +139,6 @@ class Host(Protocol):
         Never raises: what cannot be found out is left unknown.
         """
 
-    def stalled(self) -> float | None:
-        """Return for how many seconds since the boot all that wanted to go on waited for disks.
-
-        Or for memory. None where the kernel does not tell (no pressure stall information).
-        """
-
     def notify(self, status: str, extend: float | None = None) -> None:
         """Show a line of progress as the unit's status, where systemd runs us.
 

@@ -207,10 +207,6 @@ class FakeHost:
         found = {name: self.other_places.get(name, disk) for name in names}
         return Places(**found, memory=self.memory)
 
-    def stalled(self) -> float | None:
-        """Answer that nobody tells."""
-        return None
-
     def notify(self, status: str, extend: float | None = None) -> None:
         """Note it in `statuses` and `extensions`."""
         with self._lock:

@@ -21,7 +21,6 @@ from drainer.host import (
     file_notes,
     images,
     kernels,
-    pressure,
     systemd,
 )
 from drainer.host import ports as port_table
@@ -220,10 +219,6 @@ class LinuxHost:
             known = seen.command and seen.pid != os.getpid()
             self._sight = seen if known else None
         return disks.places(self._proc, engine, Path(state), seen)
-
-    def stalled(self) -> float | None:
-        """Ask the kernel."""
-        return pressure.stalled(self._proc)
 
     def notify(self, status: str, extend: float | None = None) -> None:
         """Tell systemd."""

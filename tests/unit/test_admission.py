@@ -7,7 +7,6 @@ from functools import partial
 import pytest
 
 from drainer import admission as module
-from drainer import throttle
 from drainer.admission import Admission, Wanted
 from drainer.deadline import Deadline
 from drainer.model import Route
@@ -73,36 +72,6 @@ def test_what_fits_only_alone_waits_for_the_others() -> None:
             order.append("a")
         waiting.result(10)
     assert order == ["a", "b"]
-
-
-def test_whom_the_disks_keep_waiting_waits_for_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle, "WINDOW", 0.01)
-    begin = time.monotonic()
-    door = Admission(Disk(100), Deadline(None), lambda: time.monotonic() - begin)
-    order: list[str] = []
-    begun = threading.Event()
-
-    def third() -> None:
-        begun.set()
-        with door.of(*planned("c")) as why:
-            order.append(f"c{why}")
-
-    with ThreadPoolExecutor() as pool, door.of(*planned("a")):
-        with door.of(*planned("b")):
-            waiting = pool.submit(third)
-            assert begun.wait(10)
-            time.sleep(0.1)
-            order.append("b")
-        waiting.result(10)
-    assert order == ["b", "c"]
-
-
-def test_nobody_waits_for_the_disks_beyond_the_deadline() -> None:
-    deadline = Deadline(None)
-    deadline.interrupt(15)
-    door = Admission(Disk(100), deadline, lambda: 0.0)
-    with door.of(*planned("a")), door.of(*planned("b")), door.of(*planned("c")) as why:
-        assert why == ""
 
 
 def test_what_does_not_even_fit_alone_is_told_why_at_once() -> None:
