@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from drainer import labels
 from drainer.config.choices import Tcp
-from drainer.model import Bond, Container, Subject
+from drainer.model import Bond, Container, Subject, Wish
 
 _LOOPBACK = ("127.0.0.1", "::1")
 _NO_GROUP = "-"
@@ -21,12 +22,22 @@ def near_addresses(own: Iterable[str], containers: Iterable[Container]) -> froze
     return frozenset((*own, *found))
 
 
-def with_connections(
-    subjects: Mapping[str, Subject], bonds: Uses, near: frozenset[str]
-) -> dict[str, Subject]:
-    """Tell each container where connections lead that can be kept. `near` is `near_addresses`.
+def keep_any(containers: Iterable[Container], wishes: Mapping[str, Wish]) -> bool:
+    """Tell whether anybody is to keep connections."""
+    wished = (labels.wish(c.labels, wishes.get(c.id, Wish())) for c in containers)
+    return any(wish.tcp is Tcp.KEEP for wish in wished)
 
-    In a network namespace all must keep theirs, in one group: others' ends would be closed.
+
+def with_connections(
+    subjects: Mapping[str, Subject],
+    bonds: Uses,
+    tracked: Collection[tuple[str, str]],
+    near: frozenset[str],
+) -> dict[str, Subject]:
+    """Tell each container where connections lead that can be kept.
+
+    `tracked` is `drainer.host.base.Host.tracked`, `near` is `near_addresses`. In a network
+    namespace all must keep theirs, in one group: others' ends would be closed.
     """
     owners = {
         i: next((p for p, bond in bonds[i] if bond is Bond.NETWORK and p in subjects), i)
@@ -46,28 +57,19 @@ def with_connections(
     for identity, subject in subjects.items():
         owner, group = owners[identity], subject.wish.group
         if sharing[owner] != {group}:
-            found[identity] = replace(subject, near_addresses=near)
+            found[identity] = subject
             continue
-        reached = inside[group] if group else _texts(subjects[owner].container)
+        own = _texts(subjects[owner].container)
+        # The first of several to be taken down one by one would take the others' ends with it.
+        together = bool(group) or residents[owner] == 1
+        far = {peer for address, peer in tracked if together and address in own}
         found[identity] = replace(
             subject,
-            near_addresses=near,
-            group_addresses=(*_LOOPBACK, *reached),
-            # The first of several to be taken down would take its end with it.
-            keeps_far=bool(group) or residents[owner] == 1,
+            group_addresses=(*_LOOPBACK, *(inside[group] if group else own)),
+            far_addresses=frozenset(far - near),
         )
     return found
 
 
 def _texts(container: Container) -> list[str]:
     return [text for a in container.addresses for text in (a.ipv4, a.ipv6) if text]
-
-
-def is_far(peer: str, subject: Subject) -> bool:
-    """Tell whether a connection leads to another host, by IPv4, and can be kept."""
-    return subject.keeps_far and ":" not in peer and peer not in subject.near_addresses
-
-
-def lost(peers: Collection[str], subject: Subject) -> list[str]:
-    """Return those of the other ends to which connections cannot be kept."""
-    return [p for p in peers if p not in subject.group_addresses and not is_far(p, subject)]

@@ -246,10 +246,8 @@ class Subject:
     providers: tuple["Provider", ...] = ()
     group_addresses: tuple[str, ...] = ()
     """Where connections lead that can be kept: to those of its group that keep theirs, too."""
-    keeps_far: bool = False
-    """Whether those to other hosts can be kept as well."""
-    near_addresses: frozenset[str] = frozenset()
-    """This host's own addresses, and those of its containers."""
+    far_addresses: frozenset[str] = frozenset()
+    """The other hosts with which it can keep its connections."""
     group_skipped: tuple[str, ...] = ()
     """Names of the others of its group that are skipped for reasons of their own."""
     changing_addresses: tuple[str, ...] = ()

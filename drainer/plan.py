@@ -137,10 +137,11 @@ def make_plan(
     places: Places = NOT_KNOWN,
     wishes: Mapping[str, Wish] = MappingProxyType({}),
     own_addresses: Collection[str] = (),
+    tracked: Collection[tuple[str, str]] = (),
 ) -> Plan:
     """Judge and order the running containers. `processes` and `wishes` are by container id.
 
-    `own_addresses` are the host's.
+    `own_addresses` are the host's, and `tracked` what it tracks (`Host.tracked`).
 
     Each is carried on the first of `routes` with nothing against it, if there is room in `places`;
     what is worth most has the first choice. A container whose processes are missing is skipped, as
@@ -162,7 +163,7 @@ def make_plan(
         for identity, container in known.items()
     }
     near = near_addresses(own_addresses, known.values())
-    subjects = with_connections(subjects, bonds, near)
+    subjects = with_connections(subjects, bonds, tracked, near)
     refused = {route: refusals(host, engine, route) for route in routes}
     judge = partial(_judge, refused=refused, bonds=bonds, wave_of=wave_of)
     needs = {i: tuple(dict.fromkeys(provider for provider, _ in bonds[i])) for i in known}

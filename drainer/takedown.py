@@ -18,6 +18,7 @@ from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host
 from drainer.integrity import foresee, secure
+from drainer.keeping import cut_off
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container, PlanEntry, RestartPolicy, Route
 from drainer.release import release, thaw
@@ -129,7 +130,7 @@ class TakeDown:
             or self._each(self._prepare, team, self._at_once(team))
             or self._each(self._begin, team)
             or self._each(self._pause, team, self.options.parallel)
-            or self._each(self._cut_off, [entry for entry in team if entry.keeps_connections])
+            or self._cut_off([entry for entry in team if entry.keeps_connections])
             or self._each(self._dump, team, self._at_once(team))
             or self._each(self._check, team if len(team) > 1 else [])
             or self._kill_all(team)
@@ -218,14 +219,16 @@ class TakeDown:
         if not self.record.entry(entry.id).paused:
             self.engine.pause(entry.id)
 
-    def _cut_off(self, entry: Entry) -> None:
+    def _cut_off(self, keepers: list[Entry]) -> Failures:
         """Let the kernel not go on with connections that the next dumps are to find as they are."""
-        container = self.engine.inspect(entry.id)
-        self.carriers[entry.route].cut_off(entry, container, self.near)
+        all_of_them = partial(cut_off, keepers, self.engine, self.host, self.carriers, self.near)
+        return self._each(lambda _: all_of_them(), keepers[:1])
 
     def _join(self, team: list[Entry]) -> None:
+        """Let those that live reach their networks: a dead one's kernel has last words to say."""
+        alive = [entry for entry in team if entry.id not in self.down]
         for carrier in self.carriers.values():
-            carrier.join([entry for entry in team if self.carriers[entry.route] is carrier])
+            carrier.join([entry for entry in alive if self.carriers[entry.route] is carrier])
 
     def _dump(self, entry: Entry) -> None:
         if why := self._over():

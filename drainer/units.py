@@ -9,9 +9,10 @@ DRAIN_UNIT = "drainer-drain.service"
 RESUME_UNIT = "drainer-resume.service"
 AHEAD_UNIT = "drainer-read-ahead.service"
 GUARD_UNIT = "drainer-guard.service"
+GUARD_SHUTDOWN_UNIT = "drainer-guard-shutdown.service"
 UNITS = (DRAIN_UNIT, RESUME_UNIT)
 """Those that are enabled."""
-FILES = (*UNITS, AHEAD_UNIT, GUARD_UNIT)
+FILES = (*UNITS, AHEAD_UNIT, GUARD_UNIT, GUARD_SHUTDOWN_UNIT)
 """All, as the resume unit wants others."""
 
 CATALOG = "drainer.catalog"

@@ -54,11 +54,14 @@ class Carrier(Protocol):
     def tidy(self, entry: Entry) -> None:
         """Remove what a restore, however it ended, has left beside the checkpoint."""
 
-    def cut_off(self, entry: Entry, container: Container, near: Collection[str]) -> None:
-        """Keep a paused container's connections from going on without it.
+    def cut_off(self, entry: Entry, container: Container) -> None:
+        """Keep a paused container's connections from going on without it. Never raises."""
 
-        `near` are the addresses that go away with this host. Ends in `join`, and for those to
-        other hosts in `end_guard`, or with the checkpoint. Raises as the others do.
+    def guard(self, entry: Entry, container: Container, near: Collection[str]) -> frozenset[str]:
+        """Keep this host from refusing its connections to others while it is down.
+
+        `near` are the addresses that go away with this host. Ends in `end_guard`, or with the
+        checkpoint. Returns the addresses of those others. Raises as the others do.
         """
 
     def join(self, entries: Collection[Entry]) -> None:

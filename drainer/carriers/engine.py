@@ -88,8 +88,17 @@ class EngineCarrier:
         """Remove containerd's copies of the checkpoint."""
         self._host.remove_restore_copy(self.images(entry))
 
-    def cut_off(self, entry: Entry, container: Container, near: Collection[str]) -> None:
+    def cut_off(self, entry: Entry, container: Container) -> None:
         """Do nothing: nothing of this route keeps connections."""
+
+    def guard(
+        self,
+        entry: Entry,  # noqa: ARG002 - as above
+        container: Container,  # noqa: ARG002
+        near: Collection[str],  # noqa: ARG002
+    ) -> frozenset[str]:
+        """Do nothing, likewise."""
+        return frozenset()
 
     def end_guard(self, entry: Entry) -> None:
         """Do nothing: nothing of this route is ever guarded."""

@@ -105,15 +105,15 @@ class RuntimeCarrier:
         """Take the order back."""
         self._runtime.take_back(entry.id, entry.runtime_root)
 
-    def cut_off(self, entry: Entry, container: Container, near: Collection[str]) -> None:
-        """Keep a paused container's connections from going on without it: kernels would.
-
-        Its own, and that of the other end, once the host itself answers for the container.
-        """
+    def cut_off(self, entry: Entry, container: Container) -> None:
+        """Keep a paused container's connections from going on without it: the kernel would."""
         if container.pid:
             self._runtime.silence(entry.id, container.pid)
+
+    def guard(self, entry: Entry, container: Container, near: Collection[str]) -> frozenset[str]:
+        """Keep this host from refusing its connections to others while it is down."""
         addresses = [a.ipv4 for a in container.addresses if a.ipv4]
-        self._runtime.guard(self._place(entry), addresses, near)
+        return self._runtime.guard(self._place(entry), addresses, near)
 
     def join(self, entries: Collection[Entry]) -> None:
         """Let containers reach their networks again that were cut off them."""

@@ -8,6 +8,7 @@ import typer
 from drainer.cli import output, plan_output
 from drainer.cli.explaining import show_explanation
 from drainer.cli.wiring import Settings
+from drainer.connections import keep_any
 from drainer.doctor.record import failed_trials
 from drainer.errors import DrainerError, ExitCode, HostIncapableError
 from drainer.inventory import Inventory, take_inventory
@@ -44,6 +45,8 @@ def plan_now(settings: Settings) -> Plan:
         places,
         wished,
         settings.host().own_addresses(),
+        # On a busy router that is much, and few ask for it.
+        settings.host().tracked() if keep_any(found.containers, wished) else (),
     )
 
 

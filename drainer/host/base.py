@@ -19,6 +19,13 @@ class Host(Protocol):
     def own_addresses(self) -> frozenset[str]:
         """Return its IPv4 addresses. Never raises: without them all is unknown."""
 
+    def tracked(self) -> frozenset[tuple[str, str]]:
+        """Return which addresses are connected by TCP and IPv4, as containers see that.
+
+        Pairs of a container's address and the other end's; there are others among them. Never
+        raises: without an answer there are none.
+        """
+
     def boot_id(self) -> str:
         """Return the kernel's id of this boot; empty when it cannot be read."""
 

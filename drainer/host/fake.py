@@ -39,6 +39,7 @@ class FakeHost:
         self.engine = engine
         self.host_facts = facts
         self.addresses = frozenset({"10.0.0.1"})
+        self.connections: frozenset[tuple[str, str]] = frozenset()
         self.process_facts: dict[str, ProcessFacts] = {}
         self.dump_errors: dict[str, str] = {}
         """What CRIU's log tells of a failed checkpoint, by container id."""
@@ -81,6 +82,10 @@ class FakeHost:
     def own_addresses(self) -> frozenset[str]:
         """Return `addresses`."""
         return self.addresses
+
+    def tracked(self) -> frozenset[tuple[str, str]]:
+        """Return `connections`."""
+        return self.connections
 
     def boot_id(self) -> str:
         """Return that of `host_facts`."""

@@ -29,7 +29,7 @@ from drainer.host.procfs import Proc, parse_stat
 from drainer.host.run import Runner, run
 from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
 from drainer.networks import Port
-from drainer.runtime import link, stand_in
+from drainer.runtime import conntrack, link, stand_in
 from drainer.storage import Places
 from drainer.text import printable
 
@@ -79,6 +79,12 @@ class LinuxHost:
         """Ask the kernel."""
         with suppress(OSError):
             return link.own_addresses()
+        return frozenset()
+
+    def tracked(self) -> frozenset[tuple[str, str]]:
+        """Ask the kernel's table of connections."""
+        with suppress(OSError):
+            return conntrack.tracked()
         return frozenset()
 
     def boot_id(self) -> str:

@@ -2,7 +2,6 @@
 
 from drainer import priority
 from drainer.config.choices import Tcp
-from drainer.connections import is_far
 from drainer.labels import LABEL_PRIORITY, LABEL_TCP, PREFIX, mistakes
 from drainer.model import Subject
 from drainer.rules.namespaces import has_own_network
@@ -68,7 +67,7 @@ def tcp_connections(subject: Subject) -> str | None:
 def tcp_kept(subject: Subject) -> str | None:
     """See `drainer.runtime.guard`; that it is carried means that none of them is lost here."""
     keeps = subject.wish.tcp is Tcp.KEEP
-    far = [peer for peer in subject.processes.tcp_peers if is_far(peer, subject)]
+    far = [peer for peer in subject.processes.tcp_peers if peer in subject.far_addresses]
     return f"to {listed(far)}" if keeps and far else None
 
 

@@ -1,7 +1,6 @@
 """Skip reasons from a container's processes (/proc)."""
 
 from drainer.config.choices import Tcp
-from drainer.connections import lost
 from drainer.criu_options import ABOUT_TCP, GHOST_LIMIT, TCP_CLOSE
 from drainer.labels import LABEL_GROUP, LABEL_TCP
 from drainer.model import Route, Subject
@@ -160,8 +159,9 @@ def tcp_not_kept(subject: Subject) -> str | None:
         return None
     if TCP_CLOSE in subject.host.criu_options:
         return f"{TCP_CLOSE} in /etc/criu/runc.conf"
-    if ends := lost(facts.tcp_peers, subject):
-        return f"to {listed(ends)}"
+    kept = {*subject.group_addresses, *subject.far_addresses}
+    if lost := [peer for peer in facts.tcp_peers if peer not in kept]:
+        return f"to {listed(lost)}"
     return listed(subject.changing_addresses, _REASON_LENGTH)
 
 

@@ -122,12 +122,15 @@ class Runtime(Protocol):
     def speak(self, containers: Collection[str]) -> None:
         """Let containers reach their networks that were cut off them. Never raises."""
 
-    def guard(self, place: Place, addresses: Collection[str], near: Collection[str]) -> None:
+    def guard(
+        self, place: Place, addresses: Collection[str], near: Collection[str]
+    ) -> frozenset[str]:
         """Guard the connections of a silenced container with other hosts, also after a reboot.
 
-        `addresses` are its own; those to addresses that are `near` are left alone. Ends in
-        `end_guard`, and when the checkpoint is deleted. Raises `StorageError`, and
-        `RuntimeRefusedError` where the kernel or iptables refuses.
+        `addresses` are its own; those to addresses that are `near` are left alone. Returns the
+        addresses of the hosts that it has some with. Ends in `end_guard`, and when the checkpoint
+        is deleted. Raises `StorageError`, and `RuntimeRefusedError` where the kernel or iptables
+        refuses, or there are too many.
         """
 
     def end_guard(self, place: Place) -> None:

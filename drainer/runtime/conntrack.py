@@ -8,7 +8,7 @@ is restored. Standard library only: it is used by the stand-in for runc too.
 import json
 import socket
 import struct
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -18,15 +18,8 @@ from drainer import netlink
 _NETLINK_NETFILTER = 12
 _NEW, _GET, _DELETE = 0x100, 0x101, 0x102
 _MESSAGE = struct.Struct("=BBH")
-_ORIGINAL, _REPLY, _STATUS, _PROTOCOL, _SOURCE_NAT, _TIMEOUT, _DESTINATION_NAT = (
-    1,
-    2,
-    3,
-    4,
-    6,
-    7,
-    13,
-)
+_ORIGINAL, _REPLY, _STATUS, _PROTOCOL = 1, 2, 3, 4
+_SOURCE_NAT, _TIMEOUT, _MARK, _DESTINATION_NAT = 6, 7, 8, 13
 _ADDRESSES, _PORTS = 1, 2
 _SOURCE, _DESTINATION = 1, 2
 _NUMBER, _SOURCE_PORT, _DESTINATION_PORT = 1, 2, 3
@@ -66,6 +59,35 @@ class Connection(NamedTuple):
     peer: End
     inbound: bool
     """Whether the peer has begun it."""
+    mark: int = 0
+    """By which rules may choose its route."""
+
+
+class _Ways(NamedTuple):
+    """An open connection as the table has it."""
+
+    source: End
+    destination: End
+    """Where the one that began it sends to."""
+    answering: End
+    """The other one, as it is itself."""
+    answered: End
+    """Where that sends to."""
+
+
+def tracked() -> frozenset[tuple[str, str]]:
+    """Return what is connected: an address of one end's own, and what it has for the other end.
+
+    Raises OSError.
+    """
+    found = set()
+    for entry in _entries():
+        if ways := _open(entry):
+            if ways.answering == ways.destination:
+                found.add((ways.source.address, ways.destination.address))
+            if ways.answered == ways.source:
+                found.add((ways.answering.address, ways.source.address))
+    return frozenset(found)
 
 
 def connections(containers: Collection[str], near: Collection[str]) -> list[Connection]:
@@ -73,27 +95,35 @@ def connections(containers: Collection[str], near: Collection[str]) -> list[Conn
 
     Raises OSError.
     """
-    request = _MESSAGE.pack(socket.AF_INET, 0, 0)
-    entries = netlink.dump(_NETLINK_NETFILTER, _GET, request, _ANSWER_SECONDS)
-    bodies = (dict(netlink.attributes(entry[_MESSAGE.size :])) for entry in entries)
-    found = (_parsed(body, containers) for body in bodies)
+    found = (_parsed(entry, containers) for entry in _entries())
     return [c for c in found if c and c.peer.address not in near]
+
+
+def _entries() -> Iterator[Mapping[int, bytes]]:
+    request = _MESSAGE.pack(socket.AF_INET, 0, 0)
+    for body in netlink.dump(_NETLINK_NETFILTER, _GET, request, _ANSWER_SECONDS):
+        yield dict(netlink.attributes(body[_MESSAGE.size :]))
 
 
 def _parsed(entry: Mapping[int, bytes], containers: Collection[str]) -> Connection | None:
     """Parse an entry; None for what is not of these, not open, or not as its peer sees it."""
+    ways = _open(entry)
+    if ways is None:
+        return None
+    source, destination, answering, answered = ways
+    mark = int.from_bytes(entry.get(_MARK, b""), "big")
+    if source.address in containers and answering == destination:
+        return Connection(source, answered, destination, inbound=False, mark=mark)
+    if answering.address in containers and answered == source:
+        return Connection(answering, destination, source, inbound=True, mark=mark)
+    return None
+
+
+def _open(entry: Mapping[int, bytes]) -> _Ways | None:
     original, reply = _ends(entry.get(_ORIGINAL, b"")), _ends(entry.get(_REPLY, b""))
     info = dict(netlink.attributes(entry.get(_PROTOCOL, b"")))
     state = dict(netlink.attributes(info.get(_TCP_INFO, b""))).get(_TCP_STATE, b"\0")
-    if original is None or reply is None or state[0] not in _OPEN:
-        return None
-    source, destination = original
-    answering, answered = reply
-    if source.address in containers and answering == destination:
-        return Connection(source, answered, destination, inbound=False)
-    if answering.address in containers and answered == source:
-        return Connection(answering, destination, source, inbound=True)
-    return None
+    return _Ways(*original, *reply) if original and reply and state[0] in _OPEN else None
 
 
 def _ends(data: bytes) -> tuple[End, End] | None:
@@ -111,13 +141,13 @@ def _ends(data: bytes) -> tuple[End, End] | None:
                 int.from_bytes(ports[_DESTINATION_PORT], "big"),
             ),
         )
-    except (KeyError, IndexError, OSError):
+    except (LookupError, OSError):
         return None
 
 
 def text(found: Iterable[Connection]) -> str:
     """Write connections down, for `read`."""
-    return json.dumps([[*c.container, *c.host, *c.peer, c.inbound] for c in found])
+    return json.dumps([[*c.container, *c.host, *c.peer, c.inbound, c.mark] for c in found])
 
 
 def read(written: str) -> list[Connection]:
@@ -126,7 +156,8 @@ def read(written: str) -> list[Connection]:
     try:
         for words in json.loads(written):
             container, host, peer = (_checked(*words[n : n + 2]) for n in (0, 2, 4))
-            found.append(Connection(container, host, peer, bool(words[6])))
+            mark = int(words[7]) & 0xFFFFFFFF
+            found.append(Connection(container, host, peer, bool(words[6]), mark))
     except (ValueError, TypeError, LookupError, RecursionError, OSError) as error:
         raise ValueError("it is no list of connections") from error
     return found
@@ -141,13 +172,12 @@ def _checked(address: object, port: object) -> End:
 
 def put_back(connection: Connection) -> None:
     """Put a connection's entry into the table, in place of any that is there. Raises OSError."""
-    container, host, peer, inbound = connection
+    container, host, peer, inbound, mark = connection
     source, destination = (peer, host) if inbound else (container, peer)
-    original = _direction(source, destination)
-    with suppress(FileNotFoundError):
-        _tell(_DELETE, netlink.nest(_ORIGINAL, original))
-    with suppress(FileNotFoundError):
-        _tell(_DELETE, netlink.nest(_REPLY, _direction(container, peer)))
+    # What the table made of a packet without the entry: neither has its address changed.
+    for way in ((peer, host), (container, peer)):
+        with suppress(FileNotFoundError):
+            _tell(_DELETE, netlink.nest(_ORIGINAL, _direction(*way)))
     changed = _nat(_DESTINATION_NAT, container) if inbound else _nat(_SOURCE_NAT, host)
     info = (
         netlink.attribute(_TCP_STATE, bytes([_ESTABLISHED]))
@@ -157,9 +187,10 @@ def put_back(connection: Connection) -> None:
     # The kernel itself works out from the other two what an answer looks like.
     _tell(
         _NEW,
-        netlink.nest(_ORIGINAL, original)
+        netlink.nest(_ORIGINAL, _direction(source, destination))
         + netlink.nest(_REPLY, _direction(destination, source))
         + (changed if container != host else b"")
+        + (netlink.attribute(_MARK, mark.to_bytes(4, "big")) if mark else b"")
         + netlink.attribute(_STATUS, _SEEN.to_bytes(4, "big"))
         + netlink.attribute(_TIMEOUT, _SECONDS.to_bytes(4, "big"))
         + netlink.nest(_PROTOCOL, netlink.nest(_TCP_INFO, info)),
@@ -168,33 +199,25 @@ def put_back(connection: Connection) -> None:
 
 
 def _tell(kind: int, attributes: bytes, flags: int = 0) -> None:
-    netlink.tell(
-        _NETLINK_NETFILTER,
-        kind,
-        _MESSAGE.pack(socket.AF_INET, 0, 0) + attributes,
-        _ANSWER_SECONDS,
-        flags,
-    )
+    request = _MESSAGE.pack(socket.AF_INET, 0, 0) + attributes
+    netlink.tell(_NETLINK_NETFILTER, kind, request, _ANSWER_SECONDS, flags)
 
 
 def _direction(source: End, destination: End) -> bytes:
-    addresses = netlink.attribute(_SOURCE, socket.inet_aton(source.address)) + netlink.attribute(
-        _DESTINATION, socket.inet_aton(destination.address)
+    addresses = (
+        netlink.attribute(_SOURCE, socket.inet_aton(source.address)),
+        netlink.attribute(_DESTINATION, socket.inet_aton(destination.address)),
     )
     ports = (
-        netlink.attribute(_NUMBER, bytes([socket.IPPROTO_TCP]))
-        + netlink.attribute(_SOURCE_PORT, source.port.to_bytes(2, "big"))
-        + netlink.attribute(_DESTINATION_PORT, destination.port.to_bytes(2, "big"))
+        netlink.attribute(_NUMBER, bytes([socket.IPPROTO_TCP])),
+        netlink.attribute(_SOURCE_PORT, source.port.to_bytes(2, "big")),
+        netlink.attribute(_DESTINATION_PORT, destination.port.to_bytes(2, "big")),
     )
-    return netlink.nest(_ADDRESSES, addresses) + netlink.nest(_PORTS, ports)
+    return netlink.nest(_ADDRESSES, b"".join(addresses)) + netlink.nest(_PORTS, b"".join(ports))
 
 
 def _nat(kind: int, end: End) -> bytes:
     address, port = socket.inet_aton(end.address), end.port.to_bytes(2, "big")
     ports = netlink.attribute(_PORT_LEAST, port) + netlink.attribute(_PORT_MOST, port)
-    return netlink.nest(
-        kind,
-        netlink.attribute(_NAT_LEAST, address)
-        + netlink.attribute(_NAT_MOST, address)
-        + netlink.nest(_NAT_PORTS, ports),
-    )
+    least, most = netlink.attribute(_NAT_LEAST, address), netlink.attribute(_NAT_MOST, address)
+    return netlink.nest(kind, least + most + netlink.nest(_NAT_PORTS, ports))

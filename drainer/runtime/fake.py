@@ -25,6 +25,8 @@ class FakeRuntime:
         """Every container of which it was seen to that no pre-dump keeps it frozen."""
         self.silent: set[str] = set()
         """Every container that is cut off now."""
+        self.far: frozenset[str] = frozenset()
+        """The addresses of all hosts that containers have connections with."""
         self.guarded: set[str] = set()
         """Every container whose connections to other hosts are guarded now."""
         self.spoken: list[frozenset[str]] = []
@@ -111,11 +113,12 @@ class FakeRuntime:
         self,
         place: Place,
         addresses: Collection[str],  # noqa: ARG002 - there is no network
-        near: Collection[str],  # noqa: ARG002
-    ) -> None:
+        near: Collection[str],
+    ) -> frozenset[str]:
         """Note it in `guarded`."""
         with self.engine.runtime_call("guard", place.path.name):
             self.guarded.add(place.path.name)
+        return self.far - set(near)
 
     def end_guard(self, place: Place) -> None:
         """Take it out of `guarded`."""

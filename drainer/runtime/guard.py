@@ -3,13 +3,16 @@
 While a container is down its host would answer them itself, with a reset. From before the container
 is killed until it is restored, and after a reboot from before there is a network
 (`drainer-guard.service`), nobody answers: the other end takes the host for away, and tries again.
+What the kernel has an entry for (`conntrack`) passes, and so does what begins a connection: a rule
+that outlives its connection is in nobody's way.
 
 The connections are noted beside each checkpoint. All notes together make the rules: for the kernel
 now, and on disk for the boot.
 """
 
+import errno
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -26,10 +29,18 @@ CHAIN = "DRAINER-KEPT"
 RULES = "guard.rules"
 """Below the state directory, while anything is guarded: what iptables-restore(8) takes at boot."""
 
-_TABLE = ("--wait=5", "-t", "raw")
+MOST = 2000
+"""Connections of one container: for each of them its packets are compared with a rule."""
+
+_WAIT = "--wait=20"
 """iptables(8) waits so many seconds for others that change rules."""
-_JUMP = ("PREROUTING", "-j", CHAIN)
-_SECONDS = 15.0
+# After the kernel has looked for an entry, and before addresses are changed.
+_TABLE = (_WAIT, "-t", "mangle")
+_JUMP = (
+    *("PREROUTING", "-p", "tcp", "!", "--syn"),
+    *("-m", "conntrack", "--ctstate", "INVALID,NEW", "-j", CHAIN),
+)
+_SECONDS = 30.0
 _MOST_JUMPS = 4
 _NOTHING_THERE = (1, 2)
 """iptables' statuses for a chain, or a rule, that does not exist."""
@@ -48,8 +59,12 @@ class Guard:
         self._feed = feeder
         self._lock = Lock()
 
-    def begin(self, place: Place, connections: Iterable[Connection]) -> None:
+    def begin(self, place: Place, connections: Collection[Connection]) -> None:
         """Guard these as well. Raises `StorageError` and `RuntimeRefusedError`; then none is."""
+        if len(connections) > MOST:
+            raise RuntimeRefusedError(
+                f"it has {len(connections)} connections to other hosts, and {MOST} can be kept"
+            )
         with self._lock:
             try:
                 for directory in (place.path.parent, place.path):
@@ -86,10 +101,14 @@ class Guard:
         with self._lock:
             for note in self._notes():
                 note.unlink()
-            self._put_right()
+            try:
+                self._put_right()
+            except RuntimeRefusedError as error:
+                raise OSError(errno.EBUSY, error.message, str(self._rules)) from error
         return str(self._rules)
 
     def _drop(self, place: Place) -> None:
+        """Guard these no longer; what cannot be undone now is at the next `renew`."""
         with suppress(OSError, RuntimeRefusedError):
             place.connections.unlink(missing_ok=True)
             self._put_right()
@@ -112,7 +131,7 @@ class Guard:
         """Put the rules into the kernel, in place of those that are there."""
         jump = bool(self._iptables("-C", *_JUMP).status)
         data = rules(self._connections(), jump=jump).encode()
-        result = self._feed(["iptables-restore", "--wait=5", "--noflush"], _SECONDS, data)
+        result = self._feed(["iptables-restore", _WAIT, "--noflush"], _SECONDS, data)
         if result.status:
             raise RuntimeRefusedError(f"its connections cannot be guarded: {_why(result)}")
 
@@ -147,10 +166,11 @@ def _why(result: Result) -> str:
 
 def rules(connections: Iterable[Connection], *, jump: bool) -> str:
     """Return what iptables-restore(8) is to be told; with `jump` also to go there."""
-    lines = ["*raw", f":{CHAIN} - [0:0]"]
+    lines = ["*mangle", f":{CHAIN} - [0:0]"]
     if jump:
         lines.append(f"-A {' '.join(_JUMP)}")
-    for _, host, peer, _ in connections:
+    for connection in connections:
+        host, peer = connection.host, connection.peer
         ends = f"-s {peer.address} --sport {peer.port} -d {host.address} --dport {host.port}"
         lines.append(f"-A {CHAIN} -p tcp {ends} -j DROP")
     return "\n".join((*lines, "COMMIT", ""))

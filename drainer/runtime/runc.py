@@ -170,6 +170,7 @@ class Runc:
                 yield
         finally:
             quiet.end(self._orders)
+            self._guard.renew()
 
     def silence(self, container: str, pid: int) -> None:
         """Cut a paused container off its networks until `speak`."""
@@ -211,7 +212,9 @@ class Runc:
         except OSError as error:
             raise _storage(directory, error) from error
 
-    def guard(self, place: Place, addresses: Collection[str], near: Collection[str]) -> None:
+    def guard(
+        self, place: Place, addresses: Collection[str], near: Collection[str]
+    ) -> frozenset[str]:
         """Guard a silenced container's connections with other hosts."""
         try:
             found = conntrack.connections(addresses, near)
@@ -220,6 +223,7 @@ class Runc:
             raise RuntimeRefusedError(problem) from error
         if found:
             self._guard.begin(place, found)
+        return frozenset(connection.peer.address for connection in found)
 
     def end_guard(self, place: Place) -> None:
         """Let packets of these connections through again."""

@@ -130,7 +130,7 @@ def test_an_interrupted_installation_is_completed(units: Path, systemctl: System
 def test_another_program_path_is_an_update(units: Path, systemctl: Systemctl) -> None:
     install(PROGRAM, units, enable=True, runner=systemctl)
     outcome = install(Path("/opt/new/drainer"), units, enable=True, runner=systemctl)
-    assert [a.what for a in outcome.actions if a.changed] == ["write"] * 4 + ["reload"]
+    assert [a.what for a in outcome.actions if a.changed] == ["write"] * 5 + ["reload"]
     assert "/opt/new/drainer" in (units / RESUME_UNIT).read_text()
 
 
@@ -208,7 +208,7 @@ def test_the_files_of_a_package_stay(units: Path, systemctl: Systemctl, tmp_path
     packaged = package(tmp_path / "packaged")
     install(PROGRAM, packaged, enable=True, runner=systemctl)
     outcome = uninstall(units, packaged, runner=systemctl)
-    assert [a.what for a in outcome.actions] == ["stop", "disable"] * 2 + ["stop"] * 2
+    assert [a.what for a in outcome.actions] == ["stop", "disable"] * 2 + ["stop"] * 3
     assert not systemctl.enabled | systemctl.active
     assert {path.name for path in packaged.iterdir()} == set(FILES)
 

@@ -47,8 +47,8 @@ def test_kept_connections_are_spoken_on_when_all_of_the_group_is_back(tmp_path: 
     quiet = {order.container: order.quiet for order in world.runtime.orders}
     assert [quiet[container_id(n)] for n in ("left", "right", "alone")] == [True, True, False]
     both = frozenset({container_id("left"), container_id("right")})
-    # Once when their drain is over, and once when both are back.
-    assert world.runtime.spoken == [both, both]
+    # Not when they were killed: their kernels would tell that to the other end.
+    assert world.runtime.spoken == [both]
     assert not world.runtime.silent
     flags = {order.container: order.flags for order in world.runtime.orders}
     assert "tcp-established" in flags[container_id("left")]
@@ -63,7 +63,7 @@ def test_they_are_spoken_on_also_if_one_of_the_group_starts_cold(tmp_path: Path)
     world.engine.damage_checkpoint(container_id("left"), drained.entries[0].checkpoint)
     states = {e.name: e.state for e in world.resume().entries}
     assert states == {"left": State.STARTED_COLD, "right": State.RESTORED}
-    assert len(world.runtime.spoken) == 2
+    assert len(world.runtime.spoken) == 1
     assert not world.runtime.silent
 
 
@@ -141,6 +141,8 @@ def far(world: World) -> None:
     address = Address("front", "10.0.0.2", fixed=True)
     world.add("far", "always", labels={"drainer.tcp": "keep"}, addresses=(address,))
     connected(world, "far", FAR)
+    world.host.connections = frozenset({(address.ipv4, FAR), (address.ipv4, "10.0.0.1")})
+    world.runtime.far = frozenset({FAR})
 
 
 def test_a_connection_to_another_host_is_guarded_from_the_dump_to_the_restore(
@@ -178,6 +180,40 @@ def test_what_cannot_be_guarded_is_left_running(tmp_path: Path) -> None:
     assert world.now("far").running
     assert not world.now("far").paused
     assert not world.runtime.guarded | world.runtime.silent
+
+
+def test_what_the_host_does_not_track_cannot_be_kept(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    far(world)
+    for peers in ((FAR, "192.0.2.77"), (FAR, "2001:db8::9"), (FAR, "10.0.0.1")):
+        connected(world, "far", *peers)
+        (reason,) = entries(world)["far"].reasons
+        assert (reason.id, reason.detail) == ("tcp_not_kept", f"to {peers[1]}")
+
+
+def test_a_connection_that_is_made_after_the_plan_is_kept_or_the_container_is_not_carried(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    far(world)
+    for peer, state in ((FAR, State.STOPPED), ("192.0.2.77", State.LEFT)):
+        world.live_again()
+        connected(world, "far", "127.0.0.1")
+        world.engine.script("pause", run=lambda peer=peer: connected(world, "far", peer))  # type: ignore[misc]
+        (entry,) = world.drain().entries
+        assert entry.state is state, entry.detail
+        if state is State.STOPPED:
+            world.reboot()
+            world.resume()
+    assert entry.detail == "its connection to 192.0.2.77 cannot be kept: the host does not track it"
+    assert not world.runtime.guarded | world.runtime.silent
+
+
+def test_nothing_is_asked_of_the_firewall_without_such_a_connection(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    keepers(world)
+    world.drain()
+    assert "guard" not in {call.method for call in world.engine.calls}
 
 
 def test_a_cold_start_ends_the_guard(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from drainer.units import (
     AHEAD_UNIT,
     DRAIN_UNIT,
     FILES,
+    GUARD_SHUTDOWN_UNIT,
     GUARD_UNIT,
     RESUME_UNIT,
     UNITS,
@@ -22,6 +23,9 @@ from drainer.units import (
 )
 
 PROGRAM = Path("/usr/bin/env")
+FIREWALLS = ("nftables.service", "netfilter-persistent.service")
+RULES = f"/var/lib/drainer/{guard.RULES}"
+RESTORES_RULES = f"exec iptables-restore --wait=20 --noflush {RULES}"
 
 EXPOSURE = 90
 """What `systemd-analyze security` may find of ten points, in tenths; it weighs what is not here."""
@@ -151,23 +155,38 @@ def test_a_resume_is_stopped_before_the_drain_and_can_be_started_again() -> None
 def test_what_reads_ahead_waits_for_nothing_of_docker_and_may_do_nothing_but_read() -> None:
     found = settings(AHEAD_UNIT)
     assert not {"After", "Requires", "BindsTo", "PartOf", "Before", "Conflicts"} & found.keys()
-    assert settings(RESUME_UNIT)["Wants"].split() == [AHEAD_UNIT, GUARD_UNIT]
+    assert AHEAD_UNIT in settings(RESUME_UNIT)["Wants"].split()
     assert found["CapabilityBoundingSet"] == "CAP_DAC_READ_SEARCH"
     assert found["ProtectSystem"] == "strict"
     assert f"/run/{found['RuntimeDirectory']}" == str(ahead.DIRECTORY)
     assert "WantedBy" not in found
 
 
-def test_packets_are_guarded_before_there_is_a_network_and_by_the_rules_that_are_written() -> None:
+def test_packets_are_guarded_before_there_is_a_network_and_after_other_rules() -> None:
     found = settings(GUARD_UNIT)
     assert "network-pre.target" in found["Before"].split()
     assert found["Wants"] == "network-pre.target"
-    # What is on a network cannot be waited for here: systemd would break the circle somewhere.
-    assert not {"RequiresMountsFor", "Requires"} & found.keys()
-    rules = f"/var/lib/drainer/{guard.RULES}"
-    assert found["ConditionPathExists"] == rules
-    assert f"iptables-restore --wait=5 --noflush {rules}" in found["ExecStart"]
-    assert "WantedBy" not in found
+    assert set(found["After"].split()) == {"local-fs.target", *FIREWALLS}
+    assert found["ConditionPathExists"] == RULES
+    assert RESTORES_RULES in found["ExecStart"]
+
+
+def test_packets_are_guarded_when_other_rules_are_gone_at_a_shutdown() -> None:
+    found = settings(GUARD_SHUTDOWN_UNIT)
+    assert set(found["Before"].split()) == {"firewalld.service", "shutdown.target", *FIREWALLS}
+    assert found["RemainAfterExit"] == "yes"
+    assert RESTORES_RULES in found["ExecStop"]
+    assert f"test ! -e {RULES} ||" in found["ExecStop"]
+
+
+@pytest.mark.parametrize("unit", [GUARD_UNIT, GUARD_SHUTDOWN_UNIT])
+def test_no_guard_waits_for_what_may_wait_for_the_network(unit: str) -> None:
+    # systemd would break such a circle somewhere, at every boot.
+    found = settings(unit)
+    assert not {"RequiresMountsFor", "Requires", "BindsTo", "WantedBy"} & found.keys()
+    assert found["DefaultDependencies"] == "no"
+    assert found["Conflicts"] == "shutdown.target"
+    assert unit in settings(RESUME_UNIT)["Wants"].split()
 
 
 @pytest.mark.parametrize("unit", FILES)

@@ -164,7 +164,14 @@ class World:
         found = take_inventory(self.engine, self.host)
         places = self.host.places(found.engine, str(self.state))
         return make_plan(
-            found.host, found.engine, found.containers, found.processes, self.routes, places
+            found.host,
+            found.engine,
+            found.containers,
+            found.processes,
+            self.routes,
+            places,
+            own_addresses=self.host.own_addresses(),
+            tracked=self.host.tracked(),
         )
 
     def carriers(self, facts: EngineFacts, deadline: Deadline) -> Carriers:

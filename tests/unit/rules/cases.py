@@ -50,8 +50,7 @@ class Given:
     engine: Facts = field(default_factory=dict)
     providers: tuple[Provider, ...] = ()
     group_addresses: tuple[str, ...] = ()
-    keeps_far: bool = False
-    near_addresses: frozenset[str] = frozenset()
+    far_addresses: frozenset[str] = frozenset()
     group_skipped: tuple[str, ...] = ()
     changing_addresses: tuple[str, ...] = ()
     wish: Wish = field(default_factory=Wish)
@@ -65,8 +64,7 @@ class Given:
             replace(ENGINE, **self.engine),
             self.providers,
             self.group_addresses,
-            self.keeps_far,
-            self.near_addresses,
+            self.far_addresses,
             self.group_skipped,
             self.changing_addresses,
             self.wish,
@@ -374,14 +372,13 @@ SKIP_CASES = {
             replace(_keeping(), host={"criu_options": ("tcp-close",)}),
             _keeping(changing_addresses=("front: x",)),
             _keeping("127.0.0.1"),
-            _keeping("10.0.0.1", keeps_far=True, near_addresses=frozenset({"10.0.0.1"})),
-            _keeping("2001:db8::9", keeps_far=True),
+            _keeping("192.0.2.9", "192.0.2.8", far_addresses=frozenset({"192.0.2.9"})),
         ],
         [
             _keeping("10.0.0.3", "127.0.0.1", group_addresses=("10.0.0.3", "127.0.0.1")),
             replace(_keeping("10.0.0.3"), processes={"tcp_peers": ("10.0.0.3",)}),
             replace(_keeping("10.0.0.3"), wish=Wish()),
-            _keeping("192.0.2.9", keeps_far=True, near_addresses=frozenset({"10.0.0.1"})),
+            _keeping("192.0.2.9", far_addresses=frozenset({"192.0.2.9"})),
         ],
     ),
     "tcp_established": Cases(
@@ -432,11 +429,11 @@ NOTE_CASES = {
     ),
     "tcp_connections": Cases([doing("tcp-close", tcp_established=1)], [doing("tcp-close")]),
     "tcp_kept": Cases(
-        [_keeping("192.0.2.9", keeps_far=True)],
+        [_keeping("192.0.2.9", far_addresses=frozenset({"192.0.2.9"}))],
         [
             Given(),
             _keeping("10.0.0.3", group_addresses=("10.0.0.3",)),
-            replace(_keeping("192.0.2.9", keeps_far=True), wish=Wish()),
+            replace(_keeping("9.9.9.9", far_addresses=frozenset({"9.9.9.9"})), wish=Wish()),
         ],
     ),
     "address_changes": Cases(

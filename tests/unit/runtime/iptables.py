@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from drainer.host.run import Result
 from drainer.runtime.guard import CHAIN
 
+JUMP = f"PREROUTING -p tcp ! --syn -m conntrack --ctstate INVALID,NEW -j {CHAIN}"
 _REFUSED = Result(1, "", "iptables: No chain/target/match by that name.\n")
 
 
@@ -26,7 +27,7 @@ class FakeIptables:
     def run(self, arguments: Sequence[str], timeout: float) -> Result:
         assert timeout > 0
         program, *rest = arguments
-        assert (program, rest[:3]) == ("iptables", ["--wait=5", "-t", "raw"])
+        assert (program, rest[:3]) == ("iptables", ["--wait=20", "-t", "mangle"])
         words = " ".join(rest[3:])
         self.asked.append(words)
         if self.broken:
@@ -36,9 +37,9 @@ class FakeIptables:
     def _do(self, words: str) -> Result:
         if self.rules is None:
             return _REFUSED
-        if words == f"-C PREROUTING -j {CHAIN}":
+        if words == f"-C {JUMP}":
             return Result(0) if self.jumps else _REFUSED
-        if words == f"-D PREROUTING -j {CHAIN}":
+        if words == f"-D {JUMP}":
             if not self.jumps:
                 return _REFUSED
             self.jumps -= 1
@@ -54,12 +55,12 @@ class FakeIptables:
 
     def feed(self, arguments: Sequence[str], timeout: float, data: bytes) -> Result:
         assert timeout > 0
-        assert list(arguments) == ["iptables-restore", "--wait=5", "--noflush"]
+        assert list(arguments) == ["iptables-restore", "--wait=20", "--noflush"]
         if self.broken:
             return Result(4, "", "iptables-restore: line 3 failed\n")
         table, chain, *lines, commit, end = data.decode().split("\n")
-        assert (table, chain, commit, end) == ("*raw", f":{CHAIN} - [0:0]", "COMMIT", "")
+        assert (table, chain, commit, end) == ("*mangle", f":{CHAIN} - [0:0]", "COMMIT", "")
         own = f"-A {CHAIN} "
         self.rules = [line.removeprefix(own) for line in lines if line.startswith(own)]
-        self.jumps += lines.count(f"-A PREROUTING -j {CHAIN}")
+        self.jumps += lines.count(f"-A {JUMP}")
         return Result(0)

@@ -52,6 +52,7 @@ TO_PEER = ((CONTAINER, PEER), (PEER, HOST))
     [
         (entry(*FROM_PEER), [INBOUND]),
         (entry(*TO_PEER), [OUTBOUND]),
+        (entry(*TO_PEER) + netlink.attribute(8, b"\0\0\1\2"), [OUTBOUND._replace(mark=258)]),
         # Nobody changes an address.
         (
             entry((CONTAINER, PEER), (PEER, CONTAINER)),
@@ -78,6 +79,8 @@ def test_open_connections_of_the_container_are_found(
     monkeypatch.setattr(netlink, "dump", lambda *_: iter([message]))
     assert conntrack.connections([CONTAINER.address], ["192.0.2.77"]) == found
     assert conntrack.connections([CONTAINER.address], [PEER.address]) == []
+    own = {(own, peer) for own, peer in conntrack.tracked() if own == CONTAINER.address}
+    assert own == {(c.container.address, c.peer.address) for c in found}
 
 
 class Table:
@@ -115,6 +118,12 @@ def nat(address: End) -> bytes:
         (INBOUND, (PEER, HOST), (HOST, PEER), {13: nat(CONTAINER)}),
         (OUTBOUND, (CONTAINER, PEER), (PEER, CONTAINER), {6: nat(HOST)}),
         (OUTBOUND._replace(host=CONTAINER), (CONTAINER, PEER), (PEER, CONTAINER), {}),
+        (
+            INBOUND._replace(mark=258),
+            (PEER, HOST),
+            (HOST, PEER),
+            {13: nat(CONTAINER), 8: b"\0\0\1\2"},
+        ),
     ],
 )
 def test_an_entry_is_made_anew_with_what_is_to_be_changed(
@@ -129,7 +138,7 @@ def test_an_entry_is_made_anew_with_what_is_to_be_changed(
     assert flags == netlink.CREATE
     assert attributes[1] == direction(*original)
     assert attributes[2] == direction(*inverse)
-    assert {kind: attributes[kind] for kind in (6, 13) if kind in attributes} == changed
+    assert {kind: attributes[kind] for kind in (6, 8, 13) if kind in attributes} == changed
     info = dict(netlink.attributes(dict(netlink.attributes(attributes[4]))[1]))
     # Sequence numbers that the table has never seen are not held against it.
     assert info == {1: bytes([ESTABLISHED]), 4: b"\x08\x08", 5: b"\x08\x08"}

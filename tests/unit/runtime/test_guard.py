@@ -41,9 +41,9 @@ def nothing_is_guarded(tmp_path: Path, kernel: FakeIptables) -> bool:
 
 def test_packets_are_dropped_as_the_peer_sends_them() -> None:
     assert rules([INBOUND, OUTBOUND], jump=True).splitlines() == [
-        "*raw",
+        "*mangle",
         ":DRAINER-KEPT - [0:0]",
-        "-A PREROUTING -j DRAINER-KEPT",
+        "-A PREROUTING -p tcp ! --syn -m conntrack --ctstate INVALID,NEW -j DRAINER-KEPT",
         f"-A DRAINER-KEPT {DROPS_INBOUND}",
         f"-A DRAINER-KEPT {DROPS_OUTBOUND}",
         "COMMIT",
@@ -115,6 +115,21 @@ def test_what_cannot_be_guarded_is_refused_and_leaves_nothing(
     assert nothing_is_guarded(tmp_path, kernel)
 
 
+def test_more_than_can_be_kept_are_refused(tmp_path: Path, guard: Guard) -> None:
+    with pytest.raises(RuntimeRefusedError, match="has 2001 connections to other hosts"):
+        guard.begin(place(tmp_path, "a"), [INBOUND] * 2001)
+
+
+def test_what_cannot_be_cleared_is_an_error(
+    tmp_path: Path, kernel: FakeIptables, guard: Guard
+) -> None:
+    guard.begin(place(tmp_path, "a"), [INBOUND])
+    kernel.broken = True
+    with pytest.raises(OSError, match="guard cannot be ended"):
+        guard.clear()
+    assert (tmp_path / RULES).exists()
+
+
 def test_a_disk_that_takes_no_note_is_an_error(tmp_path: Path, guard: Guard) -> None:
     (tmp_path / CHECKPOINTS).write_text("")
     with pytest.raises(StorageError):
@@ -137,9 +152,9 @@ def test_all_is_cleared_for_good(tmp_path: Path, kernel: FakeIptables, guard: Gu
         "null",
         "[1]",
         '[["172.17.0.2"]]',
-        '[["172.17.0.2", 80, "192.0.2.1", 8080, "192.0.2.9 -j ACCEPT", 1, true]]',
-        '[["172.17.0.2", 80, "192.0.2.1", 0, "192.0.2.9", 1, true]]',
-        '[["172.17.0.2", 80, "192.0.2.1", "x", "192.0.2.9", 1, true]]',
+        '[["172.17.0.2", 80, "192.0.2.1", 8080, "192.0.2.9 -j ACCEPT", 1, true, 0]]',
+        '[["172.17.0.2", 80, "192.0.2.1", 0, "192.0.2.9", 1, true, 0]]',
+        '[["172.17.0.2", 80, "192.0.2.1", "x", "192.0.2.9", 1, true, 0]]',
         '[["172.17.0.2", 80, "192.0.2.1", 1, "192.0.2.9", 1]]',
         "[" * 100_000,
     ],
