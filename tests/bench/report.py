@@ -19,10 +19,9 @@ HEAD = """\
 
 Made by `tests/benchmark`, on one disposable host in one run: {versions}.
 
-The host is emulated, with 2 CPUs, 5 to 20 times slower than metal, so only ratios mean anything,
-and where checksums are made not even those: [performance](performance.md) says why. Each number is
-the median of its rounds; the ways of one engine take turns. Every way ends when all is on disk,
-as a reboot has to.
+The host is emulated, with 2 CPUs, 5 to 20 times slower than metal, so only ratios mean anything.
+Each number is the median of its rounds; the ways of one engine take turns. Every way ends when all
+is on disk, as a reboot has to. [Performance](performance.md) says what the numbers mean.
 """
 EXPLAINED = """\
 - **down**: from the command until all is stopped and flushed. **up**: until the command ends,
