@@ -58,7 +58,7 @@ def take_away(settings: Settings, *, force: bool, as_json: bool) -> None:
 
 
 def _forget(settings: Settings) -> tuple[Action, ...]:
-    """Remove what is for this boot only: what the next login is told, and what was read ahead."""
+    """Remove the guard, and what is for this boot only: the login's line, what was read ahead."""
     places = (
         login_message.withdraw(),
         settings.host().forget_reading_ahead(),

@@ -40,6 +40,7 @@ class FakeHost:
         self.host_facts = facts
         self.addresses = frozenset({"10.0.0.1"})
         self.connections: frozenset[tuple[str, str]] = frozenset()
+        """What `tracked` returns."""
         self.process_facts: dict[str, ProcessFacts] = {}
         self.dump_errors: dict[str, str] = {}
         """What CRIU's log tells of a failed checkpoint, by container id."""

@@ -11,6 +11,9 @@ from drainer.host.following import Reading
 CHECKPOINTS = "checkpoints"
 """Below the state directory; in it a directory for each drain, in that one for each container."""
 
+CONNECTIONS = "connections.json"
+"""In such a place, while connections of its container to other hosts are guarded."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -34,8 +37,8 @@ class Place:
 
     @property
     def connections(self) -> Path:
-        """A file that is there while connections of it to other hosts are guarded."""
-        return self.path / "connections.json"
+        """See `CONNECTIONS`."""
+        return self.path / CONNECTIONS
 
     @property
     def unused(self) -> Path:

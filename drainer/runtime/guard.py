@@ -17,11 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
-from drainer.errors import RuntimeRefusedError, StorageError
+from drainer.errors import RuntimeRefusedError
 from drainer.files import replace_file
 from drainer.host.run import Result, Runner, run, run_with
 from drainer.runtime import conntrack
-from drainer.runtime.base import CHECKPOINTS, Place
+from drainer.runtime.base import CHECKPOINTS, CONNECTIONS, Place
 from drainer.runtime.conntrack import Connection
 from drainer.text import printable
 
@@ -60,7 +60,7 @@ class Guard:
         self._lock = Lock()
 
     def begin(self, place: Place, connections: Collection[Connection]) -> None:
-        """Guard these as well. Raises `StorageError` and `RuntimeRefusedError`; then none is."""
+        """Guard these as well. Raises OSError and `RuntimeRefusedError`; then none of them is."""
         if len(connections) > MOST:
             raise RuntimeRefusedError(
                 f"it has {len(connections)} connections to other hosts, and {MOST} can be kept"
@@ -70,15 +70,10 @@ class Guard:
                 for directory in (place.path.parent, place.path):
                     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 replace_file(place.connections, conntrack.text(connections).encode(), mode=0o600)
-                self._write()
-                self._lay()
-            except OSError as error:
-                self._drop(place)
-                where = printable(str(error.filename or place.path))
-                raise StorageError(
-                    f"{where}: {error.strerror}", "look whether the file system is full"
-                ) from error
-            except RuntimeRefusedError:
+                connections = self._connections()
+                self._write(connections)
+                self._lay(connections)
+            except (OSError, RuntimeRefusedError):
                 self._drop(place)
                 raise
 
@@ -116,8 +111,9 @@ class Guard:
     def _put_right(self) -> None:
         """Bring the kernel's rules, and then the file, in line with the notes."""
         if any(self._notes()):
-            self._lay()
-            self._write()
+            connections = self._connections()
+            self._lay(connections)
+            self._write(connections)
             return
         self._undo("-F", CHAIN)
         for _ in range(_MOST_JUMPS):
@@ -127,16 +123,16 @@ class Guard:
         # Last: as long as it is there, this is done once more.
         self._rules.unlink(missing_ok=True)
 
-    def _lay(self) -> None:
+    def _lay(self, connections: Collection[Connection]) -> None:
         """Put the rules into the kernel, in place of those that are there."""
         jump = bool(self._iptables("-C", *_JUMP).status)
-        data = rules(self._connections(), jump=jump).encode()
+        data = rules(connections, jump=jump).encode()
         result = self._feed(["iptables-restore", _WAIT, "--noflush"], _SECONDS, data)
         if result.status:
             raise RuntimeRefusedError(f"its connections cannot be guarded: {_why(result)}")
 
-    def _write(self) -> None:
-        replace_file(self._rules, rules(self._connections(), jump=True).encode(), mode=0o600)
+    def _write(self, connections: Collection[Connection]) -> None:
+        replace_file(self._rules, rules(connections, jump=True).encode(), mode=0o600)
 
     def _undo(self, *words: str) -> bool:
         """Tell whether there was anything to undo. Raises `RuntimeRefusedError`."""
@@ -149,7 +145,7 @@ class Guard:
         return self._run(["iptables", *_TABLE, *words], _SECONDS)
 
     def _notes(self) -> list[Path]:
-        return sorted(self._checkpoints.glob(f"*/*/{Place(Path()).connections.name}"))
+        return sorted(self._checkpoints.glob(f"*/*/{CONNECTIONS}"))
 
     def _connections(self) -> list[Connection]:
         found = []

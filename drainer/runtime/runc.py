@@ -222,7 +222,10 @@ class Runc:
             problem = f"its connections cannot be seen: {error.strerror or error}"
             raise RuntimeRefusedError(problem) from error
         if found:
-            self._guard.begin(place, found)
+            try:
+                self._guard.begin(place, found)
+            except OSError as error:
+                raise _storage(place.path, error) from error
         return frozenset(connection.peer.address for connection in found)
 
     def end_guard(self, place: Place) -> None:

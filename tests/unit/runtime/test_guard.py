@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from drainer.errors import RuntimeRefusedError, StorageError
+from drainer.errors import RuntimeRefusedError
 from drainer.runtime import conntrack
 from drainer.runtime.base import CHECKPOINTS, Place
 from drainer.runtime.conntrack import Connection, End
@@ -132,7 +132,7 @@ def test_what_cannot_be_cleared_is_an_error(
 
 def test_a_disk_that_takes_no_note_is_an_error(tmp_path: Path, guard: Guard) -> None:
     (tmp_path / CHECKPOINTS).write_text("")
-    with pytest.raises(StorageError):
+    with pytest.raises(NotADirectoryError):
         guard.begin(place(tmp_path, "a"), [INBOUND])
 
 

@@ -345,6 +345,15 @@ def test_without_such_connections_nothing_is_guarded(
     assert not machine.place.path.exists()
 
 
+def test_a_disk_that_takes_no_note_of_connections_is_an_error(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conntrack, "connections", lambda *_: [FAR])
+    (machine.here / "checkpoints").write_text("")
+    with pytest.raises(StorageError, match="Not a directory"):
+        machine.runc.guard(machine.place, ["172.17.0.2"], [])
+
+
 def test_a_kernel_that_does_not_tell_of_connections_is_a_refusal(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
