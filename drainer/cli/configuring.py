@@ -6,7 +6,8 @@ import typer
 
 from drainer.cli import output
 from drainer.config import settings
-from drainer.config.load import ConfigMistakesError, Loaded, load, schema
+from drainer.config.load import ConfigMistakesError, Loaded, load
+from drainer.config.schema import schema
 from drainer.errors import ExitCode
 
 

@@ -1,21 +1,17 @@
 """From files to one set of settings, each with where it was said."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from drainer.config import files
 from drainer.config.model import Config
 from drainer.errors import ConfigInvalidError
 from drainer.store.document import Document, DocumentError, dotted, parse
-from drainer.store.document import Path as Key
-from drainer.store.shape import unknown_keys
 from drainer.text import printable
+from drainer.typed import Path as Key
+from drainer.typed import make, mistakes
 
 CONTAINERS = "containers"
 _GROUPS = ("drain", "resume", "history", "hooks", CONTAINERS)
@@ -75,9 +71,9 @@ def load(roots: Sequence[Path] | None = None) -> Loaded:
         file = _open(path, problems)
         if file is None:
             continue
-        mistakes = list(_mistakes(file))
-        problems += mistakes
-        if not mistakes:
+        found = list(_mistakes(file))
+        problems += found
+        if not found:
             own = enumerate(file.root.get(CONTAINERS, []))
             rules = [(rule, file.place((CONTAINERS, n))) for n, rule in own] + rules
             _merge(merged, file, origins)
@@ -86,23 +82,7 @@ def load(roots: Sequence[Path] | None = None) -> Loaded:
     if rules:
         merged[CONTAINERS] = [rule for rule, _ in rules]
         origins |= {(CONTAINERS, n): place for n, (_, place) in enumerate(rules)}
-    # Most hosts have no file: no command is to pay for a validator then.
-    config = _adapter().validate_json(json.dumps(merged), strict=True) if merged else Config()
-    return Loaded(config, origins, tuple(map(str, paths)))
-
-
-@cache
-def _adapter() -> TypeAdapter[Config]:
-    return TypeAdapter(Config)
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema of a file. Every key may be left out."""
-    document = _adapter().json_schema()
-    for part in (document, *document["$defs"].values()):
-        if part.get("type") == "object":
-            part["additionalProperties"] = False
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document}
+    return Loaded(make(merged, Config), origins, tuple(map(str, paths)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +119,8 @@ def _open(path: Path, problems: list[Problem]) -> _File | None:
 
 def _mistakes(file: _File) -> Iterator[Problem]:
     """Find everything in one file that is not as `Config` wants it."""
-    for key, message in unknown_keys(file.root, Config, ()):
+    for key, message in mistakes(file.root, Config):
         yield Problem(file.place(key), dotted(key), message)
-    try:
-        _adapter().validate_json(json.dumps(file.root), strict=True)
-    except ValidationError as error:
-        for found in error.errors(include_url=False, include_input=False):
-            # pydantic adds to a path for the branch of a type that it tried.
-            key = file.document.nearest(found["loc"])
-            yield Problem(file.place(key), dotted(key), found["msg"])
 
 
 def _merge(merged: dict[str, Any], file: _File, origins: dict[Key, str]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from drainer.config.load import CONTAINERS, Loaded, schema
+from drainer.config.load import CONTAINERS, Loaded
+from drainer.config.schema import schema
 
 _RULE = f"{CONTAINERS}[]"
 

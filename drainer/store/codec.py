@@ -9,9 +9,10 @@ import yaml
 
 from drainer.errors import ManifestInvalidError
 from drainer.manifest import MANIFEST_VERSION, Entry, Manifest
-from drainer.store.document import DocumentError, Path, dotted, parse
+from drainer.store.document import DocumentError, dotted, parse
 from drainer.store.shape import ShapeError, check, decode, plain_fields
 from drainer.text import printable
+from drainer.typed import Path
 
 if TYPE_CHECKING:
     from yaml import SafeDumper

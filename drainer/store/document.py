@@ -6,10 +6,9 @@ from typing import cast
 
 import yaml
 
-MAX_DEPTH = 16
+from drainer.typed import Path
 
-Path = tuple[str | int, ...]
-"""Where a value stands: keys and indices from the root."""
+MAX_DEPTH = 16
 
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)

@@ -1,17 +1,12 @@
 """Between a manifest's frozen types and plain values: what may stand where."""
 
 import dataclasses
-import json
 import re
-from collections.abc import Iterator
-from difflib import get_close_matches
-from functools import cache
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING
 
 from drainer.manifest import MANIFEST_VERSION, Entry, Manifest, State
-from drainer.store.document import Document, Path
+from drainer.store.document import Document
+from drainer.typed import Path, make, mistakes
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -55,43 +50,11 @@ def decode(document: Document) -> Manifest:
         raise ShapeError((), "not a mapping")
     if "version" not in root:
         raise ShapeError(("version",), "missing")
-    for path, message in unknown_keys(root, Manifest, ()):
+    for path, message in mistakes(root, Manifest):
         raise ShapeError(path, message)
-    try:
-        # As JSON, since only there a strict pydantic takes lists for tuples and words for enums.
-        manifest = _adapter().validate_json(json.dumps(root), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise ShapeError(first["loc"], first["msg"]) from error
+    manifest = make(root, Manifest)
     check(manifest)
     return manifest
-
-
-@cache
-def _adapter() -> TypeAdapter[Manifest]:
-    return TypeAdapter(Manifest)
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def unknown_keys(value: object, kind: type, path: Path) -> Iterator[tuple[Path, str]]:
-    """Find keys that are no fields; pydantic passes over them in plain dataclasses."""
-    if isinstance(value, list):
-        inner = get_args(kind)
-        for index, item in enumerate(value if inner else ()):
-            yield from unknown_keys(item, inner[0], (*path, index))
-    elif isinstance(value, dict) and dataclasses.is_dataclass(kind):
-        hints = _hints(kind)
-        for key, item in value.items():
-            if key in hints:
-                yield from unknown_keys(item, hints[key], (*path, key))
-                continue
-            near = get_close_matches(str(key), hints, 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            yield (*path, key), f"not a known key{meant}"
 
 
 def check(manifest: Manifest) -> None:

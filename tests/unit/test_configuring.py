@@ -78,8 +78,7 @@ def test_nothing_is_drained_by_a_configuration_with_mistakes(
     assert drainer(verb) == ExitCode.CONFIG_INVALID
     error, hint = drainer.err.splitlines()
     assert error == (
-        f"drainer: error: {config}:1: route: Input should be 'auto', 'engine' or 'runtime'"
-        " (and 1 more)"
+        f"drainer: error: {config}:1: route: should be 'auto', 'engine' or 'runtime' (and 1 more)"
     )
     assert "drainer config validate" in hint
     assert not drainer.world.engine.calls

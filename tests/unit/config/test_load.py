@@ -86,24 +86,24 @@ def test_a_later_file_wins_setting_by_setting_and_its_rules_come_first(tmp_path:
         ("zzz: 1\n", "config.yaml:1: zzz: not a known key"),
         (
             "route: docker\n",
-            "config.yaml:1: route: Input should be 'auto', 'engine' or 'runtime'",
+            "config.yaml:1: route: should be 'auto', 'engine' or 'runtime'",
         ),
         (
             "drain:\n  parallel: 65\n",
-            "config.yaml:2: drain.parallel: Input should be less than or equal to 64",
+            "config.yaml:2: drain.parallel: should be at most 64",
         ),
         (
             'drain:\n  parallel: "2"\n',
-            "config.yaml:2: drain.parallel: Input should be a valid integer",
+            "config.yaml:2: drain.parallel: should be a whole number",
         ),
         (
             "drain:\n  parallel: 010\n",
-            "config.yaml:2: drain.parallel: Input should be a valid integer",
+            "config.yaml:2: drain.parallel: should be a whole number",
         ),
-        ("mode: no\n", "config.yaml:1: mode: Input should be 'opt-out' or 'opt-in'"),
+        ("mode: no\n", "config.yaml:1: mode: should be 'opt-out' or 'opt-in'"),
         (
             "containers:\n  - name: a\n    carry: no\n",
-            "config.yaml:3: containers[0].carry: Input should be a valid boolean",
+            "config.yaml:3: containers[0].carry: should be true or false",
         ),
         (
             "containers:\n  - nam: a\n",
@@ -112,8 +112,8 @@ def test_a_later_file_wins_setting_by_setting_and_its_rules_come_first(tmp_path:
         ("route: auto\nroute: engine\n", "config.yaml:2: route: given twice"),
         ("a: &x 1\nb: *x\n", "config.yaml:1: an anchor or alias"),
         ("- route\n", "config.yaml:1: not `key: value`"),
-        ("drain: 3\n", "config.yaml:1: drain: Input should be an object"),
-        ("route: null\n", "config.yaml:1: route: Input should be 'auto', 'engine' or 'runtime'"),
+        ("drain: 3\n", "config.yaml:1: drain: should be a mapping"),
+        ("route: null\n", "config.yaml:1: route: should be 'auto', 'engine' or 'runtime'"),
         ("route: [\n", "config.yaml:2: did not find expected node content"),
         ("--- 1\n--- 2\n", "config.yaml:2: a second document or a directive"),
     ],

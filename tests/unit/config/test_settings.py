@@ -4,8 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from drainer.config.load import Loaded, load, schema
+from drainer.config.load import Loaded, load
 from drainer.config.model import Config
+from drainer.config.schema import schema
 from drainer.config.settings import sample, settings, shown, table
 
 
