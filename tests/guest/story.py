@@ -35,7 +35,7 @@ PORT = 9001
 WEB = 8080
 KEYS = 200
 
-_HEALTH = "--health-interval 10s --health-timeout 60s"
+_HEALTH = "--health-interval 30s --health-timeout 60s"
 _LIMITS = "--memory 64m --cpus 0.5 --read-only --user 1000 --cap-drop ALL"
 NETWORK = "docker network create --ipv6 --subnet 10.77.0.0/24 --subnet fd77::/64 backend"
 

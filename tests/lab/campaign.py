@@ -80,7 +80,7 @@ def look(host: Host) -> dict[str, Shown]:
     """Ask Docker for the containers, and their logs twice."""
     names = [w.name for w in WORKLOADS]
     first = {name: _log(host, name) for name in names}
-    time.sleep(2)
+    time.sleep(3)
     lines = host.output(
         "docker inspect -f '{{.Name}} {{.State.Running}} {{.State.Paused}}"
         " {{.HostConfig.RestartPolicy.Name}} {{.State.StartedAt}}' " + " ".join(names) + " || true"

@@ -10,7 +10,7 @@ import http.server, json, os, secrets, threading, time
 state = {"token": secrets.token_hex(8), "count": 0}
 def count():
     while True:
-        time.sleep(0.1)
+        time.sleep(0.5)
         state["count"] += 1
 threading.Thread(target=count, daemon=True).start()
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -34,7 +34,7 @@ def hear(connection):
         expected += 1
         number = int(line.split()[0])
         print("heard" if number == expected else "WRONG", number, flush=True)
-        time.sleep(0.08)
+        time.sleep(0.32)
     print("LOST", flush=True)
 if len(sys.argv) > 1:
     while True:
@@ -51,7 +51,7 @@ number = 0
 while True:
     number += 1
     connection.sendall(b"%d %s\\n" % (number, b"x" * 30000))
-    time.sleep(0.05)
+    time.sleep(0.2)
 """
 """Two of these talk without a pause over one connection, and never make another one.
 
@@ -80,17 +80,21 @@ time.sleep(100000)
 FILES = "cd /tmp && head -c 64M /dev/urandom >file && exec python3 -m http.server"
 """Serves a file that is much larger than what is under way over a connection."""
 
-NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.4; done"
-"""A shell program whose log is the series 1, 2, 3, ... two numbers a second."""
+NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 1; done"
+"""A shell program whose log is the series 1, 2, 3, ... one number a second.
+
+Each `sleep` is a process, and to start one takes 15 ms of an emulated CPU: twenty of these, in more
+of a hurry, took half of it, and all that was done on the host took twice as long.
+"""
 
 # It holds a lock, and has a deleted file open that is larger than CRIU saves by default.
 LOCKED = (
     "exec 9>/tmp/lock; flock 9; dd if=/dev/zero of=/tmp/big bs=1M count=3 2>/dev/null;"
     " exec 8</tmp/big; rm /tmp/big; i=0;"
-    " while :; do i=$((i+1)); echo $i $(stat -Lc %s /proc/$$/fd/8); sleep 0.2; done"
+    " while :; do i=$((i+1)); echo $i $(stat -Lc %s /proc/$$/fd/8); sleep 1; done"
 )
 # One connection for all, until it breaks.
-CLIENT = "while :; do while sleep 0.5; do echo incr hits; done | redis-cli -h redis; sleep 1; done"
+CLIENT = "while :; do while sleep 1; do echo incr hits; done | redis-cli -h redis; sleep 1; done"
 # The connections of both are kept; the second one has a transaction open on its own.
 COUNT = "while sleep 2; do echo incr hits; done | redis-cli -h counted"
 _PSQL = "/usr/lib/postgresql/*/bin/psql -h postgres -U postgres -Atq"
