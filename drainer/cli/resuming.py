@@ -27,6 +27,7 @@ from drainer.engine.patience import wait_for_engine
 from drainer.errors import ExitCode, StorageError
 from drainer.history import Retention
 from drainer.hooks import AFTER_RESUME, BEFORE_RESUME
+from drainer.inventory import ask_both
 from drainer.journal import Event
 from drainer.manifest import Entry, Manifest, State
 from drainer.model import Route
@@ -110,9 +111,9 @@ def bring_back(
     """Resume what a manifest waits for, and say how far it is, to `hook` too."""
     engine, host = settings.engine(), settings.host()
     host.end_reading_ahead()
-    manifest, facts = record.manifest, engine.facts()
+    manifest = record.manifest
+    facts, now = ask_both(engine, host)
     require_same_engine(manifest, engine, facts)
-    now = host.facts()
     runtime = settings.runtime(now)
     carriers = settings.carriers(engine, host, runtime, manifest.engine, deadline)
     obstacles = dict(host_obstacles(manifest, now, facts))
