@@ -1,8 +1,9 @@
 """Read what a plan is made from: the host, Docker, its running containers, their processes."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 
 from drainer.engine.base import Engine
 from drainer.host.base import Host
@@ -35,8 +36,16 @@ def take_inventory(engine: Engine, host: Host) -> Inventory:
 def ask_both(engine: Engine, host: Host) -> tuple[EngineFacts, HostFacts]:
     """Ask Docker and the host's programs at once: each has to be waited for.
 
-    Raises `EngineError` when Docker cannot be asked.
+    Raises `EngineError` as soon as Docker cannot be asked: a CRIU that hangs keeps nobody from it.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="host") as pool:
-        asked = pool.submit(host.facts)
-        return engine.facts(), asked.result()
+    about_host: Future[HostFacts] = Future()
+
+    def ask() -> None:
+        try:
+            about_host.set_result(host.facts())
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the answer has to know
+            about_host.set_exception(error)
+
+    # No end of drainer waits for this one, as it would for a pool's.
+    Thread(target=ask, name="host", daemon=True).start()
+    return engine.facts(), about_host.result()

@@ -54,7 +54,7 @@ class Kind:
 
 
 def kind(hint: object) -> Kind:
-    """Return what a type hint says."""
+    """Return what a type hint says. Raises `TypeError` for one that no value can be read as."""
     if get_origin(hint) is Annotated:
         plain, about = get_args(hint)
         return dataclasses.replace(kind(plain), about=about)
@@ -62,15 +62,27 @@ def kind(hint: object) -> Kind:
     if NoneType in arguments:
         (needed,) = (argument for argument in arguments if argument is not NoneType)
         return dataclasses.replace(kind(needed), optional=True)
+    found = _kind_of_many(hint) if arguments else _kind_of_one(hint)
+    if not found:
+        raise TypeError(f"no type for a value: {hint}")
+    return found
+
+
+def _kind_of_many(hint: object) -> Kind | None:
+    arguments = get_args(hint)
     if get_origin(hint) is Literal:
         return Kind(str, words=arguments)
-    if get_origin(hint) is tuple:
+    if get_origin(hint) is tuple and arguments[1:] == (Ellipsis,):
         return Kind(tuple, kind(arguments[0]))
-    if get_origin(hint) is dict:
-        return Kind(dict, kind(arguments[1]))
-    if not isinstance(hint, type):
-        raise TypeError(f"no type for a value: {hint}")
-    return Kind(hint, words=tuple(hint) if isinstance(hint, EnumType) else ())
+    return Kind(dict, Kind(str)) if hint == dict[str, str] else None
+
+
+def _kind_of_one(hint: object) -> Kind | None:
+    if isinstance(hint, EnumType):
+        return Kind(hint, words=tuple(hint))
+    if isinstance(hint, type) and (hint in _PLAIN or dataclasses.is_dataclass(hint)):
+        return Kind(hint)
+    return None
 
 
 @cache
@@ -149,7 +161,7 @@ def _beyond(value: object, about: About) -> str:
 
 def _unfit(text: str, about: About) -> str:
     # YAML has escapes for halves of characters, and no file could hold them.
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         return "should be Unicode"
     if len(text) < about.shortest:
         return "should not be empty"

@@ -13,8 +13,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGHUP, _leave)
-    # What happens to be installed beside drainer has no part in what root runs at a shutdown.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from drainer.cli import output  # noqa: PLC0415 - the handlers come first
     from drainer.cli.app import app  # noqa: PLC0415
 

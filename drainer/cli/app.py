@@ -23,6 +23,7 @@ from drainer.cli.options import (
     Parallel,
     Reason,
     ResumeBudget,
+    TrialBudget,
 )
 from drainer.config.choices import DumpFallback, RestoreFallback, RouteChoice
 
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 app = typer.Typer(
-    name="drainer",
     help="Carry running Docker containers across a host reboot.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    suggest_commands=False,  # click does
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -241,9 +242,7 @@ def doctor_command(
         RouteChoice | None,
         typer.Option(help="Look at this route only; as --route before the command."),
     ] = None,
-    budget: Annotated[
-        float, typer.Option(min=1, help="Seconds for all trials; after them nothing is begun.")
-    ] = 120.0,
+    budget: TrialBudget = 120.0,
     as_json: Json = False,
 ) -> None:
     """Show what this host can do, and why not."""
@@ -364,6 +363,7 @@ config = typer.Typer(
     help="Show, check and explain the settings in /etc/drainer.",
     no_args_is_help=True,
     rich_markup_mode=None,
+    suggest_commands=False,  # click does
 )
 app.add_typer(config, name="config")
 

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they may be."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -27,6 +28,13 @@ class Common(NamedTuple):
     """None if nobody said."""
 
 
+def _finite(seconds: float | None) -> float | None:
+    """Refuse `inf`, and `nan`, which is below no limit."""
+    if seconds is not None and not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is not a number of seconds.")
+    return seconds
+
+
 STATE_DIR = Path("/var/lib/drainer")
 """That of the units (`StateDirectory=`)."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
@@ -43,19 +51,35 @@ Parallel = Annotated[
 ]
 DrainBudget = Annotated[
     float | None,
-    typer.Option(min=1, help="Seconds for the whole drain; what does not fit is left running."),
+    typer.Option(
+        min=1,
+        callback=_finite,
+        help="Seconds for the whole drain; what does not fit is left running.",
+    ),
 ]
 ResumeBudget = Annotated[
     float | None,
     typer.Option(
         min=1,
+        callback=_finite,
         help="Seconds for the whole resume; what does not fit is started from the beginning, and "
         "loses its memory.",
     ),
 ]
 ContainerTimeout = Annotated[
     float,
-    typer.Option(min=1, help="Seconds for one container.", show_default=CONFIGURED.format(300)),
+    typer.Option(
+        min=1,
+        callback=_finite,
+        help="Seconds for one container.",
+        show_default=CONFIGURED.format(300),
+    ),
+]
+TrialBudget = Annotated[
+    float,
+    typer.Option(
+        min=1, callback=_finite, help="Seconds for all trials; after them nothing is begun."
+    ),
 ]
 OnDumpFailure = Annotated[
     DumpFallback,

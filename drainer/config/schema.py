@@ -48,7 +48,7 @@ def _of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
         needed = dataclasses.replace(kind, optional=False)
         return {"anyOf": [_of(needed, definitions), {"type": "null"}]}
     about = kind.about
-    if kind.item:
+    if kind.type is tuple and kind.item:
         items = _of(kind.item, definitions)
         return _limited({"type": "array", "items": items}, maxItems=about.longest)
     if kind.type not in _TYPES:
@@ -63,6 +63,7 @@ def _of(kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
         minLength=about.shortest or None,
         maxLength=about.longest,
         pattern=f"^{about.pattern}$" if about.pattern else None,
+        enum=list(kind.words) or None,
     )
 
 

@@ -82,7 +82,8 @@ def parse(text: str) -> Document:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
         raise DocumentError(error.problem or "not YAML", line) from error
-    except yaml.YAMLError as error:
+    # Without its C library, PyYAML lets through what `chr` says to an escape beyond Unicode.
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         raise DocumentError("not YAML: a character that must not be there") from error
     if not documents:
         raise DocumentError("empty")

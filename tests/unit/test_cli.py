@@ -207,6 +207,24 @@ def test_not_root(drainer: Drainer, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_usage(drainer: Drainer) -> None:
     assert drainer("drain", "--parallel", "many") == ExitCode.USAGE
     assert drainer("drian") == ExitCode.USAGE
+    assert drainer.err.count("Did you mean") == 1
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0.5", "-1", "many"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("drain", "--budget"),
+        ("drain", "--container-timeout"),
+        ("resume", "--budget"),
+        ("resume", "--container-timeout"),
+        ("doctor", "--budget"),
+    ],
+)
+def test_what_is_no_number_of_seconds_is_refused(
+    drainer: Drainer, words: tuple[str, str], seconds: str
+) -> None:
+    assert drainer(*words, seconds) == ExitCode.USAGE
 
 
 def test_a_defect_is_one_line_and_never_a_traceback(drainer: Drainer) -> None:

@@ -123,6 +123,16 @@ def test_a_mistake_has_its_file_line_and_key(tmp_path: Path, text: str, wanted: 
     assert mistakes(tmp_path) == [wanted]
 
 
+def test_the_number_of_rules_is_limited_for_each_file(tmp_path: Path) -> None:
+    put(tmp_path, "containers:\n" + "  - name: a\n" * 1000)
+    put(tmp_path, "containers:\n" + "  - name: b\n" * 1000, "config.d/10-a.yaml")
+    assert len(load([tmp_path]).config.containers) == 2000
+    put(tmp_path, "containers:\n" + "  - name: c\n" * 1001, "config.d/20-b.yaml")
+    assert mistakes(tmp_path) == [
+        "config.d/20-b.yaml:2: containers: should have at most 1000 items"
+    ]
+
+
 def test_all_mistakes_of_all_files_are_told(tmp_path: Path) -> None:
     put(tmp_path, "route: x\nmode: y\n")
     put(tmp_path, "drain:\n  z: 1\n", "config.d/10-a.yaml").chmod(0o666)

@@ -190,6 +190,14 @@ def test_yaml_beyond_the_plain_part_is_refused(old: str, new: str, said: str) ->
     assert said in refusal(edited(old, new))
 
 
+@pytest.mark.parametrize("escape", [r"\U00110000", r"\UFFFFFFFF"])
+def test_an_escape_beyond_unicode_is_refused(escape: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = edited("trigger: shutdown", f'trigger: "{escape}"')
+    refusal(data)
+    monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    refusal(data)
+
+
 @pytest.mark.parametrize("body", ["", "# nothing\n", "5\n", "- a\n", "null\n", "{}\n", "'x'\n"])
 def test_another_document_is_refused(body: str) -> None:
     refusal(seal(body))
