@@ -336,7 +336,8 @@ class _Worker:
         if start_like_docker(self._engine, entry):
             self._end(entry, State.STARTED_COLD, "it ended after its restore and was started anew")
         elif restored:
-            self._end(entry, State.RESTORED, "", notes=changes(entry, container))
+            notes = (*changes(entry, container), *self._carrier(entry).unkept(entry))
+            self._end(entry, State.RESTORED, "", notes=notes)
             self._clean(entry)
         else:
             self._carrier(entry).tidy(entry)
@@ -358,10 +359,8 @@ class _Worker:
         `restoring` is written first: from here on a second resume must not restore it.
         """
         unusable = CheckpointState.UNUSABLE
-        leave = (
-            self._options.leaves_failed(entry)
-            and entry.checkpoint_state is not CheckpointState.NONE
-        )
+        dumped = entry.checkpoint_state is not CheckpointState.NONE
+        leave = dumped and self._options.leaves_failed(entry)
         begun = self._record.entry(entry.id).state is State.RESTORING
         entry = self._record.update(
             entry.id,

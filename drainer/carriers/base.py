@@ -51,6 +51,9 @@ class Carrier(Protocol):
     def wait(self, entry: Entry, timeout: float) -> None:
         """Wait while a restore that was begun before is under way."""
 
+    def unkept(self, entry: Entry) -> tuple[str, ...]:
+        """Say in sentences what its restore has not brought back, until `tidy`. Never raises."""
+
     def tidy(self, entry: Entry) -> None:
         """Remove what a restore, however it ended, has left beside the checkpoint."""
 

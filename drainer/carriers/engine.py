@@ -84,6 +84,10 @@ class EngineCarrier:
     def wait(self, entry: Entry, timeout: float) -> None:
         """Return at once: what Docker is at is not to be seen."""
 
+    def unkept(self, entry: Entry) -> tuple[str, ...]:  # noqa: ARG002 - Docker tells of none
+        """Return nothing: all or nothing comes back."""
+        return ()
+
     def tidy(self, entry: Entry) -> None:
         """Remove containerd's copies of the checkpoint."""
         self._host.remove_restore_copy(self.images(entry))

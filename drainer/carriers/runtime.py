@@ -18,6 +18,8 @@ POLL = 0.2
 HELD_PATIENCE = 60.0
 """Seconds that the engine may take to lay a container's network."""
 
+CONNECTIONS_LOST = "its host could not take up all of its connections with other hosts again"
+
 HELD_IN_VAIN = "action scripts failed"
 """CRIU's words when its restore was not let go on (criu action-scripts.c): Docker knows why."""
 
@@ -100,6 +102,10 @@ class RuntimeCarrier:
             if time.monotonic() - begin >= (min(timeout, HELD_PATIENCE) if held else timeout):
                 return
             time.sleep(POLL)
+
+    def unkept(self, entry: Entry) -> tuple[str, ...]:
+        """Tell of connections that the kernel did not take."""
+        return (CONNECTIONS_LOST,) if self._runtime.lost_connections(entry.id) else ()
 
     def tidy(self, entry: Entry) -> None:
         """Take the order back."""

@@ -8,6 +8,7 @@ container and holds what this, the hook (`hold`) and drainer tell each other:
     release      a FIFO, by which the hook is told to go on (`go`) or to give up (`no`)
     restore.pid  the pid of `runc restore`
     started      the engine has asked for the start: its network is laid
+    lost         not all of its connections with other hosts could be put back
     status       the exit status of `runc restore`
     placeholder  from drainer, alone: a container that runs nothing and only holds its addresses
     over         runc itself has created the container since: its start is runc's, too
@@ -203,7 +204,7 @@ def start(directory: Path, call: Call) -> int:
     put(directory / "started", "")
     _keep_macs(directory, order["macs"])
     if order.get("connections"):
-        _put_back(Path(order["connections"]))
+        _put_back(directory, Path(order["connections"]))
     if order.get("quiet"):
         _silence(directory, Path(order["quiet"]), order["drainer"])
     _tell(directory, "go")
@@ -224,14 +225,20 @@ def _keep_macs(directory: Path, macs: dict[str, str]) -> None:
             link.set_macs(int(got(directory / "pid")), macs)
 
 
-def _put_back(file: Path) -> None:
+def _put_back(directory: Path, file: Path) -> None:
     """Let packets of connections with other hosts find the container; not worth a restore."""
     from drainer.runtime import conntrack  # noqa: PLC0415 - see `_keep_macs`
 
-    with suppress(ValueError):
-        for connection in conntrack.read(got(file)):
-            with suppress(OSError):
-                conntrack.put_back(connection)
+    try:
+        connections = conntrack.read(got(file))
+    except ValueError:
+        put(directory / "lost", "")
+        return
+    for connection in connections:
+        try:
+            conntrack.put_back(connection)
+        except OSError:
+            put(directory / "lost", "")
 
 
 def _silence(directory: Path, file: Path, drainer: str) -> None:

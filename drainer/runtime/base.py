@@ -172,6 +172,12 @@ class Runtime(Protocol):
     def is_held(self, container: str) -> bool:
         """Tell whether a restore under way waits for the engine to ask for the start."""
 
+    def lost_connections(self, container: str) -> bool:
+        """Tell whether a restore could not put all of its connections back. Never raises.
+
+        Only until its order is taken back.
+        """
+
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not; tell whether the stand-in was reached. Never raises.
 

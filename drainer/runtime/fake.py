@@ -29,6 +29,8 @@ class FakeRuntime:
         """The addresses of all hosts that containers have connections with."""
         self.guarded: set[str] = set()
         """Every container whose connections to other hosts are guarded now."""
+        self.lost: set[str] = set()
+        """Every container whose connections are not all put back by its restore."""
         self.spoken: list[frozenset[str]] = []
         """Every group that was let reach its networks again."""
         self.placeholders: set[str] = set()
@@ -162,6 +164,10 @@ class FakeRuntime:
             dump = daemon.find(container).dumps.get(_name(place))
             return dump is not None and not dump.used
         return False
+
+    def lost_connections(self, container: str) -> bool:
+        """Tell whether it is in `lost`."""
+        return container in self.lost
 
     def take_back(self, container: str, root: str) -> bool:  # noqa: ARG002 - there is no runc
         """Forget an order; tell whether the stand-in was reached."""

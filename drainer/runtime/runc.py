@@ -274,6 +274,10 @@ class Runc:
         """Tell whether a restore under way waits for the engine to ask for the start."""
         return stand_in.held(self._orders / container)
 
+    def lost_connections(self, container: str) -> bool:
+        """Look for what the agent has noted."""
+        return (self._orders / container / "lost").exists()
+
     def take_back(self, container: str, root: str) -> bool:
         """Forget an order, obeyed or not, and end its restore; tell whether it was reached."""
         if self.withdraw(container, root):

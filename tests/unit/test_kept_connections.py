@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from drainer.carriers.runtime import CONNECTIONS_LOST
 from drainer.errors import RuntimeRefusedError
 from drainer.labels import LABEL_GROUP
 from drainer.manifest import State
@@ -282,3 +283,14 @@ def test_who_shares_a_network_keeps_connections_to_other_hosts_in_a_group_only(
     for name in ("far", "beside"):
         world.engine.change(container_id(name), labels=KEEP)
     assert not entries(world)["far"].reasons
+
+
+def test_connections_that_could_not_be_put_back_are_reported(tmp_path: Path) -> None:
+    world = World(tmp_path, routes=(Route.RUNTIME,))
+    far(world)
+    world.runtime.lost.add(container_id("far"))
+    world.drain()
+    world.reboot()
+    (entry,) = world.resume().entries
+    assert entry.state is State.RESTORED
+    assert CONNECTIONS_LOST in entry.notes

@@ -288,15 +288,16 @@ def test_what_cannot_be_noted_is_not_let_go(machine: Machine) -> None:
     assert machine.call("start") == 1
 
 
-@pytest.mark.parametrize("written", ["", "[[1]]", "[]"])
+@pytest.mark.parametrize(("written", "lost"), [("", True), ("[[1]]", True), ("[]", False)])
 def test_connections_that_cannot_be_put_back_do_not_cost_the_restore(
-    machine: Machine, written: str
+    machine: Machine, written: str, lost: bool
 ) -> None:
     machine.place.path.mkdir(parents=True)
     machine.place.connections.write_text(written)
     machine.lay_out()
     assert machine.create() == 0
     assert machine.call("start") == 0
+    assert machine.runc.lost_connections(ID) == lost
 
 
 @pytest.mark.parametrize("held", ["before", "after"])
