@@ -8,6 +8,7 @@ of these or None; what `About` says goes with it.
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from enum import EnumType
 from functools import cache
 from types import NoneType
@@ -178,8 +179,6 @@ def _either(words: tuple[str, ...]) -> str:
 
 
 def _meant(key: object, known: Mapping[str, Kind]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only where there is a mistake
-
     near = get_close_matches(str(key), known, 1)
     return f"; did you mean {near[0]}?" if near else ""
 

@@ -229,15 +229,17 @@ def _put_back(directory: Path, file: Path) -> None:
     """Let packets of connections with other hosts find the container; not worth a restore."""
     from drainer.runtime import conntrack  # noqa: PLC0415 - see `_keep_macs`
 
+    lost = False
     try:
-        connections = conntrack.read(got(file))
+        for connection in conntrack.read(got(file)):
+            try:
+                conntrack.put_back(connection)
+            except OSError:
+                lost = True
     except ValueError:
-        put(directory / "lost", "")
-        return
-    for connection in connections:
-        try:
-            conntrack.put_back(connection)
-        except OSError:
+        lost = True
+    if lost:
+        with suppress(OSError):
             put(directory / "lost", "")
 
 

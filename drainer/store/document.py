@@ -39,13 +39,9 @@ class Document:
 
     def line(self, path: Path) -> int:
         """Return the line of the value at `path`, or of the nearest one around it."""
-        return self.lines.get(self.nearest(path), 0)
-
-    def nearest(self, path: Path) -> Path:
-        """Return `path` if there is a value, or where the nearest one around it stands."""
         while path and path not in self.lines:
             path = path[:-1]
-        return path
+        return self.lines.get(path, 0)
 
 
 @dataclass(slots=True)

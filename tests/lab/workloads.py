@@ -83,8 +83,8 @@ FILES = "cd /tmp && head -c 64M /dev/urandom >file && exec python3 -m http.serve
 NUMBERS = "i=0; while :; do i=$((i+1)); echo $i; sleep 1; done"
 """A shell program whose log is the series 1, 2, 3, ... one number a second.
 
-Each `sleep` is a process, and to start one takes 15 ms of an emulated CPU: twenty of these, in more
-of a hurry, took half of it, and all that was done on the host took twice as long.
+Each `sleep` is a process, and to start one takes 15 ms of an emulated CPU: one of these in steps of
+0.4 s took 4 % of it, and the hosts run up to twenty.
 """
 
 # It holds a lock, and has a deleted file open that is larger than CRIU saves by default.
