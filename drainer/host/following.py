@@ -114,8 +114,10 @@ class _Follower(threading.Thread):
                 if not chunk:
                     file.sound, file.whole = True, last
                     return
-                # The kernel would begin with it only when much of its memory waits to be written.
-                self._write_out(descriptor, file.size, len(chunk), _WRITE_OUT)
+                if not last:
+                    # The kernel would begin with it only when much of its memory waits for that.
+                    # At the end all is flushed, and to ask for more would only wait for the disk.
+                    self._write_out(descriptor, file.size, len(chunk), _WRITE_OUT)
                 file.checksum.update(chunk)
                 file.size += len(chunk)
         finally:

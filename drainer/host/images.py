@@ -152,6 +152,7 @@ class _Images:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.sizes: dict[str, int] = {}
+        self._pagemaps: dict[str, _Pagemap] = {}
         self.parent = ""
         """The directory of the pre-dump that has the rest of the memory; empty without one."""
         name = "."
@@ -282,8 +283,11 @@ class _Images:
                 raise _WrongError(name, f"has {found} bytes, and {wanted} by its page maps")
 
     def pagemap(self, name: str) -> "_Pagemap":
-        with self.file(name) as file:
-            return _read_pagemap(self._messages(file, name, "pagemap"))
+        """Read a page map once: those of a pre-dump are asked for by the dump after it, too."""
+        if name not in self._pagemaps:
+            with self.file(name) as file:
+                self._pagemaps[name] = _read_pagemap(self._messages(file, name, "pagemap"))
+        return self._pagemaps[name]
 
     def _check_other(self, name: str) -> None:
         match = _NAME.fullmatch(name)

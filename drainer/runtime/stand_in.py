@@ -94,10 +94,14 @@ def is_own(file: Path) -> bool:
 
 
 def script(runc: str, orders: Path = ORDERS, call: Path = CALL) -> str:
-    """Return the stand-in's text, to be put before the real `runc`."""
+    """Return the stand-in's text, to be put before the real `runc`.
+
+    A virtual environment means nothing to `-I -S`, and its interpreter looks for it all the same:
+    its link is followed here, once.
+    """
     return _FIRST_LINES + _SCRIPT.format(
         orders=quote(str(orders)),
-        python=quote(sys.executable),
+        python=quote(os.path.realpath(sys.executable)),
         call=quote(str(call)),
         runc=quote(runc),
     )

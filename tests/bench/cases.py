@@ -36,6 +36,8 @@ class Way:
     """Where the checkpoints are in between: a shell pattern."""
     configuration: str = ""
     """Drainer's."""
+    durable: bool = False
+    """Whether the checkpoint of a program is on disk before the program is killed."""
 
 
 LOOP = Way(
@@ -60,6 +62,7 @@ def _drainer(name: str, route: str, pre_dump: int = 128) -> Way:
         "exec drainer resume",
         images="/var/lib/drainer/checkpoints /var/lib/docker/containers/*/checkpoints",
         configuration=ROUTE.format(route, pre_dump),
+        durable=True,
     )
 
 
@@ -146,7 +149,7 @@ SERVICES = (
 )
 
 CASES = (
-    Case("20 small", small(20), (LOOP, DRAINER, PODMAN, CRIU), 2),
+    Case("20 small", small(20), (LOOP, STOP, DRAINER, PODMAN, CRIU), 2),
     Case(
         "1 GiB, mostly clean",
         _holders(1, 1024),

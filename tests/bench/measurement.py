@@ -31,7 +31,10 @@ class Measurement:
     kib: int
     """What the checkpoints take on disk."""
     frozen: float | None
-    """From the last sign of life until all is on disk; of one program that gives many."""
+    """From a program's last sign of life until it is killed and its checkpoint is on disk.
+
+    Only of a program that gives many signs, and is alone.
+    """
     away: tuple[float, ...]
     """For how long each program gave no sign of life."""
 

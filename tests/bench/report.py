@@ -26,8 +26,9 @@ is on disk, as a reboot has to. [Performance](performance.md) says what the numb
 EXPLAINED = """\
 - **down**: from the command until all is stopped and flushed. **up**: until the command ends,
   with all running again; for drainer and Podman also with its checkpoints deleted.
-- **frozen**: from the last sign of life until all is flushed, of a program alone that gives five a
-  second.
+- **frozen**: from the last sign of life, of a program alone that gives five a second, until it is
+  killed and its checkpoint is on disk: drainer flushes before it kills, what the others have killed
+  is on disk when all is flushed.
 - **away**: how long a program gave no sign of life (median over programs and rounds, then the
   worst); on one boot, so the reboot itself comes on top. Small programs give one a second.
 - **criu alone** is no alternative but the floor: plain processes without a container.

@@ -59,7 +59,9 @@ def round_trip(host: Host, case: Case, way: Way) -> Measurement:
     host.write("/srv/bench/down", way.down)
     host.write("/srv/bench/up", way.up)
     up = "/srv/bench/up" if way.up else ""
-    meter = f"python3 /srv/bench/meter.py '{way.images}' /srv/bench/down {up}"
+    # One that is watched tells when its freeze has ended.
+    watched = case.programs[0].command.partition(" ")[2] if case.fine else ""
+    meter = f"python3 /srv/bench/meter.py '{way.images}' '{watched}' /srv/bench/down {up}"
     told = json.loads(host.output(meter, SECONDS))
     for half in ("down", "up"):
         if told.get(half, {}).get("status"):
@@ -68,7 +70,7 @@ def round_trip(host: Host, case: Case, way: Way) -> Measurement:
     frozen: float | None = None
     away: dict[str, float] = {}
     if way.up:
-        frozen, away = _absence(host, case, told["down"], told["up"])
+        frozen, away = _absence(host, case, way, told["down"], told["up"])
     host.run(way.after, SECONDS)
     return Measurement(
         case.name,
@@ -82,7 +84,7 @@ def round_trip(host: Host, case: Case, way: Way) -> Measurement:
 
 
 def _absence(
-    host: Host, case: Case, down: dict[str, float], up: dict[str, float]
+    host: Host, case: Case, way: Way, down: dict[str, float], up: dict[str, float]
 ) -> tuple[float, dict[str, float]]:
     """Wait for all programs; return how long the first was frozen, and how long each was away."""
     try:
@@ -94,7 +96,8 @@ def _absence(
     between = up["begin"] - down["end"]
     away = {name: max(b - a for a, b in pairwise(t)) - between for name, t in seen.items()}
     last = max(t for t in seen[case.programs[0].name] if t <= down["end"])
-    return round(down["end"] - last, 2), away
+    end = down["gone"] if case.fine and way.durable else down["end"]
+    return round(end - last, 2), away
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Take programs down and bring them back by shell commands; print as JSON what each half took.
 
-`meter.py IMAGES DOWN [UP]`: a shell pattern of where checkpoints are in between, and files with
-commands. Each half ends when all file systems are flushed. Seconds are of the clock, `cpu` of all
+`meter.py IMAGES PROGRAM DOWN [UP]`: a shell pattern of where checkpoints are in between, words of a
+program's command line, and files with commands. Each half ends when all file systems are flushed;
+`gone` is when the first such program was gone, if it was. Seconds are of the clock, `cpu` of all
 CPUs together; `own` and `resident` are the command's own process's CPU seconds and most memory in
 KiB, `taken` how much less memory was available at the worst moment than before, in KiB.
 """
@@ -9,10 +10,12 @@ KiB, `taken` how much less memory was available at the worst moment than before,
 import glob
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 LOOK = 0.1
@@ -59,10 +62,34 @@ class Watch(threading.Thread):
             self.own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def half(file: str) -> dict[str, float]:
+class Vigil(threading.Thread):
+    """Waits for the end of a program; to be frozen is no end, to be a zombie is one."""
+
+    def __init__(self, words: str) -> None:
+        """Begin, if there is one with these words in its command line."""
+        super().__init__(daemon=True)
+        self.gone: float | None = None
+        wanted = words.replace(" ", "\0").encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # one that has just ended
+                if words and wanted in (process / "cmdline").read_bytes():
+                    self._process = os.pidfd_open(int(process.name))
+                    self.start()
+                    return
+
+    def run(self) -> None:
+        """Wait."""
+        poll = select.poll()
+        poll.register(self._process, select.POLLIN)
+        poll.poll()
+        self.gone = time.time()
+
+
+def half(file: str, program: str) -> dict[str, float | None]:
     """Measure one command."""
     # What was done before is not to be flushed on this one's account.
     os.sync()
+    vigil = Vigil(program)
     before, begin = busy(), time.time()
     with Path("/srv/bench/output").open("w") as output:
         process = subprocess.Popen(["sh", file], stdout=output, stderr=output)
@@ -72,7 +99,8 @@ def half(file: str) -> dict[str, float]:
     os.sync()
     end = time.time()
     watch.ended.set()
-    found = {"begin": begin, "returned": returned, "end": end, "status": status}
+    found: dict[str, float | None] = {"begin": begin, "returned": returned, "end": end}
+    found |= {"status": status, "gone": vigil.gone}
     found |= {"cpu": busy() - before, "resident": watch.resident, "own": watch.own}
     return found | {"taken": watch.free - watch.least}
 
@@ -86,13 +114,13 @@ def size(patterns: str) -> int:
     return int(listing.stdout.splitlines()[-1].split()[0])
 
 
-def main(images: str, down: str, up: str = "") -> None:
+def main(images: str, program: str, down: str, up: str = "") -> None:
     """Measure both halves; the second one only if the first one succeeded."""
-    found: dict[str, object] = {"down": (first := half(down))}
+    found: dict[str, object] = {"down": (first := half(down, program))}
     if not first["status"]:
         found["kib"] = size(images)
         if up:
-            found["up"] = half(up)
+            found["up"] = half(up, program)
     sys.stdout.write(json.dumps(found))
 
 

@@ -200,6 +200,27 @@ def test_without_another_thread_nothing_is_read(
     assert read(on) == {}
 
 
+def test_what_comes_last_is_not_asked_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is about to be flushed: to ask for it would only wait for the disk."""
+    asked: list[int] = []
+    start = threading.Thread.start
+
+    def started(follower: threading.Thread) -> None:
+        follower._write_out = lambda _file, place, *_: asked.append(place)  # type: ignore[attr-defined]
+        start(follower)
+
+    monkeypatch.setattr(threading.Thread, "start", started)
+    with following(tmp_path) as read:
+        (tmp_path / "pages-1.img").write_bytes(BYTES)
+        until_read(tmp_path / "pages-1.img", monkeypatch)
+        early = len(asked)
+        (tmp_path / "pages-2.img").write_bytes(BYTES)
+    assert len(read(on)) == len(["pages-1.img", "pages-2.img"])
+    assert len(asked) == early > 0
+
+
 def test_a_kernel_that_cannot_write_out_early_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

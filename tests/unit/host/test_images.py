@@ -1,12 +1,16 @@
 import mmap
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from drainer.errors import CheckpointInvalidError
+from drainer.host import images as module
 from drainer.host.checksum import checksum
+from drainer.host.criu_image import Message, read_messages
 from drainer.host.images import checksums, same_images, verify
 from tests.unit.host.images_builder import (
     CHILD,
@@ -221,6 +225,19 @@ def pre_dump(images: Path, number: int, *entries: bytes, pages: int, parent: str
     if parent:
         (directory / "parent").symlink_to(parent)
     return directory
+
+
+def test_each_page_map_is_read_once(chained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The container is frozen meanwhile."""
+    read: list[str] = []
+
+    def counted(file: BinaryIO, size: int, kind: str) -> Iterator[Message]:
+        read.append(kind)
+        return read_messages(file, size, kind)
+
+    monkeypatch.setattr(module, "read_messages", counted)
+    verify(chained)
+    assert read.count("pagemap") == len(list(chained.parent.glob("*/pagemap-*")))
 
 
 @pytest.fixture

@@ -309,6 +309,17 @@ def test_it_stays_while_a_slow_shell_has_not_read_it(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_its_interpreter_has_no_environment_to_look_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = tmp_path / "python"
+    link.symlink_to(Path(sys.executable).resolve())
+    monkeypatch.setattr(sys, "executable", str(link))
+    text = script("/bin/true")
+    assert str(link) not in text
+    assert str(link.resolve()) in text
+
+
 def test_it_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drainer.runtime.stand_in.READ_SECONDS", 0.2)
     path = tmp_path / "runc"
