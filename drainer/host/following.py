@@ -1,7 +1,8 @@
 """Read the pages of memory that CRIU writes as they come, so that their checksums are known early.
 
 CRIU only ever appends to a file of pages (criu/page-xfer.c), so that what has been read of it stays
-as it is. Read later, all of it would have to be read while its container is frozen.
+as it is. Read later, all of it would have to be read while its container is frozen. Zeros take no
+room: where there are many, a hole is made, which is read as zeros, by CRIU too.
 """
 
 import ctypes
@@ -28,6 +29,10 @@ WAIT = 0.1
 """Seconds between two questions whether there is time to read to the end."""
 _WRITE_OUT = 2
 """SYNC_FILE_RANGE_WRITE: begin to write it to disk, and do not wait (sync_file_range(2))."""
+_HOLE = 3
+"""FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE: give the room back (fallocate(2))."""
+_ZEROS = bytes(1 << 16)
+"""The least that is worth a hole."""
 
 
 def nothing(stop: Callable[[], bool]) -> dict[str, str]:  # noqa: ARG001 - a `Reading`
@@ -67,8 +72,11 @@ class _Follower(threading.Thread):
         """That nothing more is to be read."""
         self._directory = directory
         self._files: dict[str, _File] = {}
-        self._write_out = ctypes.CDLL(None, use_errno=True).sync_file_range
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._write_out = libc.sync_file_range
         self._write_out.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+        self._allocate = libc.fallocate
+        self._allocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
     def run(self) -> None:
         """Read what there is, again and again, until that is all."""
@@ -101,7 +109,7 @@ class _Follower(threading.Thread):
     def _read(self, name: str, file: "_File", *, last: bool) -> None:
         """Read on to the present end of a file, which is the `last` one or not."""
         sound, file.sound = file.sound, False
-        descriptor = os.open(self._directory / name, OPEN)
+        descriptor = os.open(self._directory / name, OPEN | os.O_RDWR)
         try:
             while sound and not self.stopped.is_set():
                 found = os.fstat(descriptor)
@@ -114,6 +122,9 @@ class _Follower(threading.Thread):
                 if not chunk:
                     file.sound, file.whole = True, last
                     return
+                for begin, length in holes(chunk):
+                    # A file system that makes no holes keeps the zeros.
+                    self._allocate(descriptor, _HOLE, file.size + begin, length)
                 if not last:
                     # The kernel would begin with it only when much of its memory waits for that.
                     # At the end all is flushed, and to ask for more would only wait for the disk.
@@ -122,6 +133,21 @@ class _Follower(threading.Thread):
                 file.size += len(chunk)
         finally:
             os.close(descriptor)
+
+
+def holes(chunk: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where there are zeros that are worth a hole: place and length, in bytes."""
+    begin = end = 0
+    for place in range(0, len(chunk) - len(_ZEROS) + 1, len(_ZEROS)):
+        if not chunk.startswith(_ZEROS, place):
+            continue
+        if end != place:
+            if end > begin:
+                yield begin, end - begin
+            begin = place
+        end = place + len(_ZEROS)
+    if end > begin:
+        yield begin, end - begin
 
 
 class _File:

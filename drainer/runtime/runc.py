@@ -18,16 +18,13 @@ from drainer.runtime import agent, conntrack, quiet, stand_in
 from drainer.runtime.abort import abort
 from drainer.runtime.base import Order, Place
 from drainer.runtime.guard import Guard
+from drainer.runtime.pre_dumps import in_vain, pays
 from drainer.text import printable
 
 RESTORE_FLAGS = ("file-locks", "tcp-established", "ext-unix-sk")
 FLAGS = (*RESTORE_FLAGS, "tcp-skip-in-flight")
 """Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
 
-MOST_PRE_DUMPS = 3
-"""How often a container's memory is saved before it is frozen."""
-SMALL = 16 << 20
-"""Bytes of changed memory that are not worth another pre-dump."""
 DELETE_SECONDS = 30.0
 _LOG_LIMIT = 4 << 20
 _LAST_WORDS = 2.0
@@ -73,11 +70,14 @@ class Runc:
     def pre_dump(
         self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
     ) -> list[Reading]:
-        """Save most of a running container's memory into `place`, again as long as that pays."""
+        """Save most of a running container's memory into `place`, again as long as that pays.
+
+        What was saved in vain is deleted again: the checkpoint needs as much without it.
+        """
         end = time.monotonic() + timeout
         sizes: list[int] = []
         readings: list[Reading] = []
-        while len(sizes) < MOST_PRE_DUMPS and _pays(sizes):
+        while pays(sizes):
             images = place.pre_dump(len(sizes) + 1)
             parent = ["--parent-path", f"../{place.pre_dump(len(sizes)).name}"] if sizes else []
             left = end - time.monotonic()
@@ -87,6 +87,11 @@ class Runc:
             how = ["--pre-dump", *parent]
             readings.append(self._dump(container, root, place, images, how, criu, left))
             sizes.append(sum(file.stat().st_size for file in images.glob("pages-*.img")))
+        if in_vain(sizes):
+            # The last one first: the number of those before it tells what is there.
+            for number in range(len(sizes), 0, -1):
+                _remove(place.pre_dump(number))
+            return []
         return readings
 
     def _prepare(self, place: Place, images: Path, criu: Sequence[str]) -> None:
@@ -317,27 +322,19 @@ class Runc:
     def delete(self, place: Place) -> None:
         """Delete a checkpoint, complete or not; no error when there is none."""
         self._guard.end(place)
-        try:
-            shutil.rmtree(place.path)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise _storage(place.path, error) from error
-        try:
+        _remove(place.path)
+        with suppress(OSError):
             place.path.parent.rmdir()
-        except OSError:
-            return
 
 
-def _pays(sizes: Sequence[int]) -> bool:
-    """Tell whether one more pre-dump pays, after those that saved so many bytes.
-
-    As live migration does: as long as little enough changes meanwhile.
-    """
-    if not sizes:
-        return True
-    before = sizes[-2] if len(sizes) > 1 else None
-    return sizes[-1] > SMALL and (before is None or sizes[-1] < before / 2)
+def _remove(directory: Path) -> None:
+    """Delete a directory, if there is one."""
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _storage(directory, error) from error
 
 
 def _pre_dumps(place: Place) -> int:

@@ -200,6 +200,47 @@ def test_without_another_thread_nothing_is_read(
     assert read(on) == {}
 
 
+def test_zeros_take_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "pages-1.img"
+    data = b"".join((bytes(3 * MIB), b"x" * 5000, bytes(4 * MIB), b"y" * 5000, bytes(MIB)))
+    with following(tmp_path) as read, file.open("wb") as pages:
+        pages.write(data[: 5 * MIB])
+        pages.flush()
+        until_read(file, monkeypatch)
+        pages.write(data[5 * MIB :])
+    assert read(on) == {"pages-1.img": checksum(data)}
+    assert file.read_bytes() == data
+    assert file.stat().st_blocks * 512 < MIB
+
+
+def test_a_file_system_without_holes_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_HOLE", 1 << 30)
+    with following(tmp_path) as read:
+        (tmp_path / "pages-1.img").write_bytes(bytes(MIB))
+    assert read(on) == {"pages-1.img": checksum(bytes(MIB))}
+
+
+K64 = 1 << 16
+
+
+@pytest.mark.parametrize(
+    ("chunk", "expected"),
+    [
+        (b"", []),
+        (bytes(K64 - 1), []),
+        (bytes(K64), [(0, K64)]),
+        (bytes(3 * K64 + 5), [(0, 3 * K64)]),
+        (b"x" + bytes(3 * K64), [(K64, 2 * K64)]),
+        (bytes(K64) + b"x" * K64 + bytes(2 * K64), [(0, K64), (2 * K64, 2 * K64)]),
+        (b"x" * 4 * K64, []),
+    ],
+)
+def test_holes_are_where_many_zeros_are(chunk: bytes, expected: list[tuple[int, int]]) -> None:
+    assert list(module.holes(chunk)) == expected
+
+
 def test_what_comes_last_is_not_asked_to_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ MIB = 1 << 20
         ((8 * MIB,), 1),
         ((64 * MIB, 8 * MIB), 2),
         ((64 * MIB, 40 * MIB), 2),
+        ((64 * MIB, 57 * MIB), 2),
         ((64 * MIB, 31 * MIB, 17 * MIB), 3),
     ],
 )
@@ -122,6 +123,15 @@ def test_pre_dumps_are_made_as_long_as_they_pay(
     assert last[last.index("--parent-path") + 1] == f"../pre-{count}"
     assert "--pre-dump" not in last
     assert "--leave-running" in last
+
+
+def test_pre_dumps_in_vain_leave_nothing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = dumping(monkeypatch, 64 * MIB, 58 * MIB)
+    assert machine.runc.pre_dump(ID, "/run/runc/moby", machine.place, [], 10) == []
+    assert not list(machine.place.path.glob("pre-*"))
+    assert len(calls) == len(["pre-1", "pre-2"])
+    machine.runc.checkpoint(ID, "/run/runc/moby", machine.place, [], 10)
+    assert "--parent-path" not in calls[-1]
 
 
 def test_its_memory_is_read_as_it_is_written(machine: Machine) -> None:
