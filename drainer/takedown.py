@@ -195,8 +195,9 @@ class TakeDown:
         begin = time.monotonic()
         try:
             saved = self.carriers[entry.route].prepare(entry, limit)
-            self.prepared[entry.id] = time.monotonic() - begin
             if saved:
+                # What was deleted again says nothing of how fast the rest will be.
+                self.prepared[entry.id] = time.monotonic() - begin
                 self.foreseen[entry.id] = foresee(self.host, saved, self.deadline)
         except EngineTimeoutError:
             # It is still under way, and no second dump can be made beside it.

@@ -1,8 +1,7 @@
 """Read the pages of memory that CRIU writes as they come, so that their checksums are known early.
 
 CRIU only ever appends to a file of pages (criu/page-xfer.c), so that what has been read of it stays
-as it is. Read later, all of it would have to be read while its container is frozen. Zeros take no
-room: where there are many, a hole is made, which is read as zeros, by CRIU too.
+as it is. Read later, all of it would have to be read while its container is frozen.
 """
 
 import ctypes
@@ -31,8 +30,9 @@ _WRITE_OUT = 2
 """SYNC_FILE_RANGE_WRITE: begin to write it to disk, and do not wait (sync_file_range(2))."""
 _HOLE = 3
 """FALLOC_FL_KEEP_SIZE and FALLOC_FL_PUNCH_HOLE: give the room back (fallocate(2))."""
-_ZEROS = bytes(1 << 16)
-"""The least that is worth a hole."""
+_ZEROS = bytes(CHUNK)
+_LEAST = 1 << 16
+"""Bytes of zeros that are worth a hole."""
 
 
 def nothing(stop: Callable[[], bool]) -> dict[str, str]:  # noqa: ARG001 - a `Reading`
@@ -41,14 +41,18 @@ def nothing(stop: Callable[[], bool]) -> dict[str, str]:  # noqa: ARG001 - a `Re
 
 
 @contextmanager
-def following(directory: Path) -> Iterator[Reading]:
+def following(directory: Path, *, holes: bool = False) -> Iterator[Reading]:
     """Read the files of pages in a directory while the block runs, as far as they are written.
 
     What is yielded is to be called after the block; until then reading goes on, unless the block
     has failed or the files are deleted. Whatever cannot be read has no checksum. Never raises.
+
+    With `holes`, zeros give their room back once all is read. CRIU reads a hole as zeros, but to
+    make one may take time that nobody should be frozen for (ext4 before Linux 6.14 and XFS write
+    the zeros first).
     """
     try:
-        follower = _Follower(directory)
+        follower = _Follower(directory, holes=holes)
         follower.start()
     except (AttributeError, OSError, RuntimeError):
         # No more threads, or another libc: then all is read later.
@@ -64,18 +68,19 @@ def following(directory: Path) -> Iterator[Reading]:
 
 
 class _Follower(threading.Thread):
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, holes: bool) -> None:
         super().__init__(name="follower", daemon=True)
         self.written = threading.Event()
         """That nothing more is written."""
         self.stopped = threading.Event()
         """That nothing more is to be read."""
         self._directory = directory
+        self._holes = holes
         self._files: dict[str, _File] = {}
         libc = ctypes.CDLL(None, use_errno=True)
         self._write_out = libc.sync_file_range
         self._write_out.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-        self._allocate = libc.fallocate
+        self._allocate = getattr(libc, "fallocate64", libc.fallocate)
         self._allocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
     def run(self) -> None:
@@ -92,6 +97,9 @@ class _Follower(threading.Thread):
             if last:
                 break
             last = self.written.wait(POLL)
+        for file in tuple(self._files.items()) if self._holes else ():
+            with suppress(OSError, MemoryError):
+                self._make_holes(*file)
 
     def finish(self, stop: Callable[[], bool]) -> dict[str, str]:
         """Wait until all is read; return the checksums."""
@@ -109,7 +117,7 @@ class _Follower(threading.Thread):
     def _read(self, name: str, file: "_File", *, last: bool) -> None:
         """Read on to the present end of a file, which is the `last` one or not."""
         sound, file.sound = file.sound, False
-        descriptor = os.open(self._directory / name, OPEN | os.O_RDWR)
+        descriptor = os.open(self._directory / name, OPEN)
         try:
             while sound and not self.stopped.is_set():
                 found = os.fstat(descriptor)
@@ -122,10 +130,9 @@ class _Follower(threading.Thread):
                 if not chunk:
                     file.sound, file.whole = True, last
                     return
-                for begin, length in holes(chunk):
-                    # A file system that makes no holes keeps the zeros.
-                    self._allocate(descriptor, _HOLE, file.size + begin, length)
-                if not last:
+                if self._holes and _ZEROS.startswith(chunk):
+                    file.add_zeros(len(chunk))
+                elif not self.written.is_set():
                     # The kernel would begin with it only when much of its memory waits for that.
                     # At the end all is flushed, and to ask for more would only wait for the disk.
                     self._write_out(descriptor, file.size, len(chunk), _WRITE_OUT)
@@ -134,20 +141,28 @@ class _Follower(threading.Thread):
         finally:
             os.close(descriptor)
 
+    def _make_holes(self, name: str, file: "_File") -> None:
+        """Give the room of zeros back; a file system that makes no holes keeps it.
 
-def holes(chunk: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where there are zeros that are worth a hole: place and length, in bytes."""
-    begin = end = 0
-    for place in range(0, len(chunk) - len(_ZEROS) + 1, len(_ZEROS)):
-        if not chunk.startswith(_ZEROS, place):
-            continue
-        if end != place:
-            if end > begin:
-                yield begin, end - begin
-            begin = place
-        end = place + len(_ZEROS)
-    if end > begin:
-        yield begin, end - begin
+        They are read once more: on some CPUs and kernels what is just being written may be read as
+        zeros (Linux mm/filemap.c filemap_read).
+        """
+        runs = [(begin, end) for begin, end in file.zeros if end - begin >= _LEAST]
+        if not file.whole or not runs:
+            return
+        descriptor = os.open(self._directory / name, OPEN | os.O_RDWR)
+        try:
+            if os.fstat(descriptor).st_ino != file.number:
+                return
+            for begin, end in runs:
+                for place in range(begin, end, CHUNK):
+                    length = min(CHUNK, end - place)
+                    if self.stopped.is_set():
+                        return
+                    if os.pread(descriptor, length, place) == _ZEROS[:length]:
+                        self._allocate(descriptor, _HOLE, place, length)
+        finally:
+            os.close(descriptor)
 
 
 class _File:
@@ -162,3 +177,10 @@ class _File:
         """Whether all could be read, and nothing was changed that had been read."""
         self.whole = False
         """Whether it was read to its end when nothing more was written."""
+        self.zeros: list[tuple[int, int]] = []
+        """Where nothing but zeros was read: begin and end."""
+
+    def add_zeros(self, count: int) -> None:
+        """Note that so many zeros come next."""
+        begin = self.zeros.pop()[0] if self.zeros and self.zeros[-1][1] == self.size else self.size
+        self.zeros.append((begin, self.size + count))

@@ -92,6 +92,22 @@ def checksums(
         }
 
 
+def part_before(directory: Path) -> float | None:
+    """Return the part of the memory that a pre-dump leaves to those before it; None without one.
+
+    Raises `CheckpointInvalidError` naming the first file that is wrong.
+    """
+    with _reported(directory), _opened(directory) as images:
+        if not images.parent:
+            return None
+        here = behind = 0
+        for name in filter(_is_pagemap, images.sizes):
+            found = images.pagemap(name)
+            here += _pages(found.here)
+            behind += _pages(found.behind)
+        return behind / (here + behind) if behind else 0.0
+
+
 def names(directory: Path) -> tuple[str, ...]:
     """Return what `checksums` calls the files. Raises `CheckpointInvalidError`."""
     with _reported(directory), _opened(directory) as images, images.chain() as chain:
@@ -264,14 +280,13 @@ class _Images:
         What they say to be in the `parent` must be in its page map of the same name.
         """
         pages: Counter[int] = Counter()
-        for name in self.sizes:
-            if name.startswith("pagemap-"):
-                pagemap = self.pagemap(name)
-                pages[pagemap.pages_id] += sum(end - begin for begin, end in pagemap.here)
-                if pagemap.behind:
-                    there = parent.pagemap(name).all if parent and name in parent.sizes else []
-                    if not _covered(pagemap.behind, there):
-                        raise _WrongError(name, "some pages are not in this checkpoint")
+        for name in filter(_is_pagemap, self.sizes):
+            pagemap = self._pagemaps.pop(name, None) or self.pagemap(name)
+            pages[pagemap.pages_id] += _pages(pagemap.here)
+            if pagemap.behind:
+                there = parent.pagemap_for_child(name) if parent and name in parent.sizes else None
+                if not there or not _covered(pagemap.behind, there.all):
+                    raise _WrongError(name, "some pages are not in this checkpoint")
         for pages_id, count in pages.items():
             name = f"pages-{pages_id}.img"
             # CRIU makes no file for no pages.
@@ -283,11 +298,13 @@ class _Images:
                 raise _WrongError(name, f"has {found} bytes, and {wanted} by its page maps")
 
     def pagemap(self, name: str) -> "_Pagemap":
-        """Read a page map once: those of a pre-dump are asked for by the dump after it, too."""
-        if name not in self._pagemaps:
-            with self.file(name) as file:
-                self._pagemaps[name] = _read_pagemap(self._messages(file, name, "pagemap"))
-        return self._pagemaps[name]
+        with self.file(name) as file:
+            return _read_pagemap(self._messages(file, name, "pagemap"))
+
+    def pagemap_for_child(self, name: str) -> "_Pagemap":
+        """Read a page map that `check_pages` of these images needs next, and keep it until then."""
+        self._pagemaps[name] = found = self.pagemap(name)
+        return found
 
     def _check_other(self, name: str) -> None:
         match = _NAME.fullmatch(name)
@@ -329,6 +346,14 @@ def _read_pagemap(messages: Iterator[Message]) -> _Pagemap:
         end = begin + (number(entry, 5, 0) or number(entry, 2))
         (found.here if flags & _PRESENT else found.behind).append((begin, end))
     return found
+
+
+def _is_pagemap(name: str) -> bool:
+    return name.startswith("pagemap-")
+
+
+def _pages(ranges: list[tuple[int, int]]) -> int:
+    return sum(end - begin for begin, end in ranges)
 
 
 def _covered(wanted: list[tuple[int, int]], there: list[tuple[int, int]]) -> bool:

@@ -89,8 +89,8 @@ class Runtime(Protocol):
 
         It runs on. A checkpoint into the same place needs only what has changed since. Returns what
         was read of each `Place.pre_dump`, from the first on. `timeout` is in seconds, for all of
-        it. Nothing is returned, and nothing left of it, where it was in vain: where nearly all
-        changes all the time. Raises as `checkpoint`; the place may hold something then.
+        it. Where it was in vain, as nearly all changes all the time, nothing is returned and no
+        image is left. Raises as `checkpoint`; the place may hold something then.
         """
 
     def thaw(self, container: str, root: str) -> None:

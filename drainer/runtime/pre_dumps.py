@@ -6,8 +6,8 @@ MOST = 3
 """How often, at most."""
 SMALL = 16 << 20
 """Bytes of changed memory that are not worth another pre-dump."""
-IN_VAIN = 0.9
-"""The part of the first pre-dump that changes until the next one if it was for nothing."""
+IN_VAIN = 0.1
+"""The part of the memory that is not worth the room of a pre-dump."""
 
 
 def pays(sizes: Sequence[int]) -> bool:
@@ -19,6 +19,9 @@ def pays(sizes: Sequence[int]) -> bool:
     return changed and len(sizes) < MOST
 
 
-def in_vain(sizes: Sequence[int]) -> bool:
-    """Tell whether a dump of all is as good: what it needs of these is not worth their room."""
-    return len(sizes) > 1 and sizes[-1] > sizes[0] * IN_VAIN
+def in_vain(part: float | None) -> bool:
+    """Tell whether a dump of all is as good, when the last pre-dump left this part to the others.
+
+    None is that of a pre-dump that had no other before it.
+    """
+    return part is not None and part < IN_VAIN

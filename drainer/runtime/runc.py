@@ -13,6 +13,7 @@ from drainer.criu_options import LINES
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
 from drainer.host.criu_log import first_error
 from drainer.host.following import Reading, following
+from drainer.host.images import part_before
 from drainer.host.run import Runner, run, wait_for
 from drainer.runtime import agent, conntrack, quiet, stand_in
 from drainer.runtime.abort import abort
@@ -87,7 +88,7 @@ class Runc:
             how = ["--pre-dump", *parent]
             readings.append(self._dump(container, root, place, images, how, criu, left))
             sizes.append(sum(file.stat().st_size for file in images.glob("pages-*.img")))
-        if in_vain(sizes):
+        if in_vain(part_before(place.pre_dump(len(sizes)))):
             # The last one first: the number of those before it tells what is there.
             for number in range(len(sizes), 0, -1):
                 _remove(place.pre_dump(number))
@@ -126,7 +127,7 @@ class Runc:
         # What runc does not set CRIU takes from this file (criu/config.c).
         configuration = str(place.work / agent.CRIU_CONFIGURATION)
         environment = {**os.environ, agent.CRIU_CONFIG_FILE: configuration}
-        with following(images) as reading:
+        with following(images, holes="--pre-dump" in how) as reading:
             try:
                 process = subprocess.Popen(
                     command,

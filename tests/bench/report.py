@@ -27,8 +27,8 @@ EXPLAINED = """\
 - **down**: from the command until all is stopped and flushed. **up**: until the command ends,
   with all running again; for drainer and Podman also with its checkpoints deleted.
 - **frozen**: from the last sign of life, of a program alone that gives five a second, until it is
-  killed and its checkpoint is on disk: drainer flushes before it kills, what the others have killed
-  is on disk when all is flushed.
+  killed and its checkpoint is on disk. Drainer flushes before it kills; the others kill first, so
+  for them it is until all is flushed. The short stops of pre-dumps are not in it.
 - **away**: how long a program gave no sign of life (median over programs and rounds, then the
   worst); on one boot, so the reboot itself comes on top. Small programs give one a second.
 - **criu alone** is no alternative but the floor: plain processes without a container.
@@ -58,7 +58,8 @@ def main(file: Path, directory: Path) -> None:
     for case in _unique(r["case"] for r in records):
         text.append(table(case, records))
         text += [f"{r['way']} failed: `{r['failed']}`\n" for r in failures if r["case"] == case]
-    text.append(slopes(records))
+    text.append(slopes("One more small container", records, _count))
+    text.append(slopes("100 more MiB in one container", records, _hundreds))
     (directory / "benchmark.md").write_text("\n".join(text))
     (directory / "benchmark.svg").write_text(picture(records))
 
@@ -88,28 +89,33 @@ def table(case: str, records: list[Record]) -> str:
     return "\n".join((*rows, ""))
 
 
-def slopes(records: list[Record]) -> str:
-    """Return what one more small container costs, by the least squares of all counts."""
-    rows = [
-        "## One more small container\n",
-        _row(("way", "down", "up", "of it CPU, down")),
-        _row(("---",) * 4),
-    ]
-    small = [r for r in records if r["case"].endswith(" small")]
-    for way, some in _by_way(r for r in small if r["up"]).items():
-        by_count = {
-            n: [r for r in some if len(r["away"]) == n] for n in {len(r["away"]) for r in some}
-        }
-        if len(by_count) > 1:
+def slopes(title: str, records: list[Record], size: Callable[[Record], float | None]) -> str:
+    """Return what one more of something costs, by the least squares of all records with a size."""
+    rows = [f"## {title}\n", _row(("way", "down", "up", "of it CPU, down")), _row(("---",) * 4)]
+    sized = [r for r in records if r["up"] and size(r) is not None]
+    for way, some in _by_way(sized).items():
+        by_size: dict[float, list[Record]] = {}
+        for record in some:
+            by_size.setdefault(size(record) or 0.0, []).append(record)
+        if len(by_size) > 1:
             found = [
                 statistics.linear_regression(
-                    list(by_count),
-                    [statistics.median(r[half][what] for r in rs) for rs in by_count.values()],
+                    list(by_size),
+                    [statistics.median(r[half][what] for r in rs) for rs in by_size.values()],
                 ).slope
                 for half, what in (("down", "seconds"), ("up", "returned"), ("down", "cpu"))
             ]
             rows.append(_row((way, *(f"{slope:.2f} s" for slope in found))))
     return "\n".join((*rows, ""))
+
+
+def _count(record: Record) -> float | None:
+    return len(record["away"]) if record["case"].endswith(" small") else None
+
+
+def _hundreds(record: Record) -> float | None:
+    """Return how many times 100 MiB one program holds that changes little of it."""
+    return {"1 small": 0.0, "1 GiB, mostly clean": 10.24}.get(record["case"])
 
 
 def picture(records: list[Record]) -> str:

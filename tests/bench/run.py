@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from tests.bench.cases import CASES, CRIU, DRAINER, LOOP, PODMAN, Case, Program, Way, small
 from tests.bench.measurement import Failure, Measurement, alive, taken, ticks
@@ -84,7 +85,7 @@ def round_trip(host: Host, case: Case, way: Way) -> Measurement:
 
 
 def _absence(
-    host: Host, case: Case, way: Way, down: dict[str, float], up: dict[str, float]
+    host: Host, case: Case, way: Way, down: dict[str, Any], up: dict[str, Any]
 ) -> tuple[float, dict[str, float]]:
     """Wait for all programs; return how long the first was frozen, and how long each was away."""
     try:
@@ -97,6 +98,8 @@ def _absence(
     away = {name: max(b - a for a, b in pairwise(t)) - between for name, t in seen.items()}
     last = max(t for t in seen[case.programs[0].name] if t <= down["end"])
     end = down["gone"] if case.fine and way.durable else down["end"]
+    if end is None:
+        raise BrokenError("a program was not seen to end")
     return round(end - last, 2), away
 
 

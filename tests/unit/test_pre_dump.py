@@ -1,5 +1,6 @@
 """Most of a large container's memory is saved before it is frozen."""
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -55,6 +56,21 @@ def test_a_large_container_is_saved_beforehand_while_it_runs(world: World) -> No
     world.reboot()
     assert {e.state for e in world.resume().entries} == {State.RESTORED}
     world.check_promise()
+
+
+def test_what_was_saved_in_vain_does_not_count(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would tell others that the disk is slow."""
+
+    def in_vain(*_: object) -> tuple[()]:
+        time.sleep(0.5)
+        return ()
+
+    monkeypatch.setattr(world.runtime, "pre_dump", in_vain)
+    drained = world.drain()
+    large = next(e for e in drained.entries if e.name == "large")
+    assert (large.state, large.dump_milliseconds < 500) == (State.STOPPED, True)
 
 
 def test_it_can_be_dumped_without(world: World) -> None:

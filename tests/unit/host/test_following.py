@@ -200,45 +200,68 @@ def test_without_another_thread_nothing_is_read(
     assert read(on) == {}
 
 
-def test_zeros_take_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+ZEROS = b"".join((bytes(3 * MIB), b"x" * 5000, bytes(4 * MIB), b"y" * 5000, bytes(MIB)))
+
+
+def room(file: Path) -> int:
+    """Return what a file takes on disk, in bytes."""
+    return file.stat().st_blocks * 512
+
+
+@pytest.mark.parametrize("holes", [True, False])
+def test_zeros_take_no_room_where_holes_are_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holes: bool
+) -> None:
     file = tmp_path / "pages-1.img"
-    data = b"".join((bytes(3 * MIB), b"x" * 5000, bytes(4 * MIB), b"y" * 5000, bytes(MIB)))
-    with following(tmp_path) as read, file.open("wb") as pages:
-        pages.write(data[: 5 * MIB])
+    with following(tmp_path, holes=holes) as read, file.open("wb") as pages:
+        pages.write(ZEROS[: 5 * MIB])
         pages.flush()
         until_read(file, monkeypatch)
-        pages.write(data[5 * MIB :])
-    assert read(on) == {"pages-1.img": checksum(data)}
-    assert file.read_bytes() == data
-    assert file.stat().st_blocks * 512 < MIB
+        pages.write(ZEROS[5 * MIB :])
+    assert read(on) == {"pages-1.img": checksum(ZEROS)}
+    assert file.read_bytes() == ZEROS
+    assert room(file) < 4 * MIB if holes else room(file) >= len(ZEROS)
+
+
+def test_nothing_gives_its_room_back_while_it_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "pages-1.img"
+    with following(tmp_path, holes=True) as read:
+        file.write_bytes(ZEROS)
+        time.sleep(10 * module.POLL)
+        assert room(file) >= len(ZEROS)
+    read(on)
+    assert room(file) < 4 * MIB
+
+
+def test_what_was_taken_for_zeros_is_not_destroyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pages-1.img"
+    pread = os.pread
+    first: set[int] = set()
+
+    def early(descriptor: int, count: int, offset: int) -> bytes:
+        found = pread(descriptor, count, offset)
+        if offset in first:
+            return found
+        first.add(offset)
+        return bytes(len(found))
+
+    monkeypatch.setattr(os, "pread", early)
+    with following(tmp_path, holes=True) as read:
+        file.write_bytes(BYTES)
+    assert read(on) == {"pages-1.img": checksum(bytes(len(BYTES)))}
+    assert file.read_bytes() == BYTES
 
 
 def test_a_file_system_without_holes_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_HOLE", 1 << 30)
-    with following(tmp_path) as read:
+    with following(tmp_path, holes=True) as read:
         (tmp_path / "pages-1.img").write_bytes(bytes(MIB))
     assert read(on) == {"pages-1.img": checksum(bytes(MIB))}
-
-
-K64 = 1 << 16
-
-
-@pytest.mark.parametrize(
-    ("chunk", "expected"),
-    [
-        (b"", []),
-        (bytes(K64 - 1), []),
-        (bytes(K64), [(0, K64)]),
-        (bytes(3 * K64 + 5), [(0, 3 * K64)]),
-        (b"x" + bytes(3 * K64), [(K64, 2 * K64)]),
-        (bytes(K64) + b"x" * K64 + bytes(2 * K64), [(0, K64), (2 * K64, 2 * K64)]),
-        (b"x" * 4 * K64, []),
-    ],
-)
-def test_holes_are_where_many_zeros_are(chunk: bytes, expected: list[tuple[int, int]]) -> None:
-    assert list(module.holes(chunk)) == expected
+    assert room(tmp_path / "pages-1.img") >= MIB
 
 
 def test_what_comes_last_is_not_asked_to_be_written(
@@ -253,6 +276,7 @@ def test_what_comes_last_is_not_asked_to_be_written(
         start(follower)
 
     monkeypatch.setattr(threading.Thread, "start", started)
+    monkeypatch.setattr(module, "POLL", 60.0)
     with following(tmp_path) as read:
         (tmp_path / "pages-1.img").write_bytes(BYTES)
         until_read(tmp_path / "pages-1.img", monkeypatch)

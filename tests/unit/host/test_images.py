@@ -11,7 +11,7 @@ from drainer.errors import CheckpointInvalidError
 from drainer.host import images as module
 from drainer.host.checksum import checksum
 from drainer.host.criu_image import Message, read_messages
-from drainer.host.images import checksums, same_images, verify
+from drainer.host.images import checksums, part_before, same_images, verify
 from tests.unit.host.images_builder import (
     CHILD,
     build,
@@ -225,6 +225,16 @@ def pre_dump(images: Path, number: int, *entries: bytes, pages: int, parent: str
     if parent:
         (directory / "parent").symlink_to(parent)
     return directory
+
+
+def test_what_a_pre_dump_leaves_to_those_before_it(chained: Path) -> None:
+    assert part_before(chained.parent / "pre-2") == pytest.approx(7 / 11)
+    assert part_before(chained.parent / "pre-1") is None
+    (chained.parent / "pre-2" / "pagemap-1.img").write_bytes(pagemap(1, at(10, 6, 4)))
+    assert part_before(chained.parent / "pre-2") == 0
+    (chained.parent / "pre-2" / "pagemap-1.img").write_bytes(b"damaged")
+    with pytest.raises(CheckpointInvalidError):
+        part_before(chained.parent / "pre-2")
 
 
 def test_each_page_map_is_read_once(chained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

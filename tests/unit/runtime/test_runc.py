@@ -13,6 +13,7 @@ from drainer.runtime.base import Order, Place, Runtime
 from drainer.runtime.conntrack import Connection, End
 from drainer.runtime.guard import Guard
 from drainer.runtime.runc import Runc
+from tests.unit.host.images_builder import fields, pagemap
 from tests.unit.runtime.machine import ID, OTHER, Machine, alive, until
 
 CRIU_LOG = """\
@@ -71,8 +72,11 @@ def test_what_only_flags_can_set_are_flags_and_the_rest_is_in_a_file(machine: Ma
     ).read_text() == "tcp-close\nnetwork-lock skip\nghost-limit 9\n"
 
 
-def dumping(monkeypatch: pytest.MonkeyPatch, *sizes: int) -> list[list[str]]:
-    """Let each pre-dump save so many bytes; return the calls of runc."""
+def dumping(monkeypatch: pytest.MonkeyPatch, *sizes: int, before: int = 50) -> list[list[str]]:
+    """Let each pre-dump save so many bytes; return the calls of runc.
+
+    Of 100 pages it leaves so many to the one before.
+    """
     calls: list[list[str]] = []
     left = list(sizes)
     popen = subprocess.Popen
@@ -82,6 +86,11 @@ def dumping(monkeypatch: pytest.MonkeyPatch, *sizes: int) -> list[list[str]]:
         images = Path(command[command.index("--image-path") + 1])
         if "--pre-dump" in command:
             (images / "pages-1.img").write_bytes(bytes(left.pop(0)))
+            entries = [fields((1, 0), (2, 100 - before), (4, 4))]
+            if "--parent-path" in command:
+                (images / "parent").symlink_to(command[command.index("--parent-path") + 1])
+                entries.append(fields((1, 100 << 12), (2, before), (4, 1)))
+            (images / "pagemap-1.img").write_bytes(pagemap(1, *entries))
         return popen(["true"])
 
     monkeypatch.setattr("drainer.runtime.runc.subprocess.Popen", dump)
@@ -126,12 +135,22 @@ def test_pre_dumps_are_made_as_long_as_they_pay(
 
 
 def test_pre_dumps_in_vain_leave_nothing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = dumping(monkeypatch, 64 * MIB, 58 * MIB)
+    calls = dumping(monkeypatch, 64 * MIB, 64 * MIB, before=9)
     assert machine.runc.pre_dump(ID, "/run/runc/moby", machine.place, [], 10) == []
     assert not list(machine.place.path.glob("pre-*"))
     assert len(calls) == len(["pre-1", "pre-2"])
     machine.runc.checkpoint(ID, "/run/runc/moby", machine.place, [], 10)
     assert "--parent-path" not in calls[-1]
+
+
+@pytest.mark.parametrize(("sizes", "before"), [((64, 64), 10), ((8,), 0)])
+def test_pre_dumps_that_the_checkpoint_needs_stay(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...], before: int
+) -> None:
+    """Of a program that grows, the second one may save as much as the first one."""
+    dumping(monkeypatch, *(size * MIB for size in sizes), before=before)
+    made = machine.runc.pre_dump(ID, "/run/runc/moby", machine.place, [], 10)
+    assert len(made) == len(list(machine.place.path.glob("pre-*"))) == len(sizes)
 
 
 def test_its_memory_is_read_as_it_is_written(machine: Machine) -> None:
