@@ -47,9 +47,9 @@ def following(directory: Path, *, holes: bool = False) -> Iterator[Reading]:
     What is yielded is to be called after the block; until then reading goes on, unless the block
     has failed or the files are deleted. Whatever cannot be read has no checksum. Never raises.
 
-    With `holes`, zeros give their room back once all is read. CRIU reads a hole as zeros, but to
-    make one may take time that nobody should be frozen for (ext4 before Linux 6.14 and XFS write
-    the zeros first).
+    With `holes`, zeros give their room back once all is read, where a whole chunk was zeros. CRIU
+    reads a hole as zeros; but to make one may take time that nobody should be frozen for, as a file
+    system may write the zeros first.
     """
     try:
         follower = _Follower(directory, holes=holes)
