@@ -97,7 +97,7 @@ class _Follower(threading.Thread):
             if last:
                 break
             last = self.written.wait(POLL)
-        for file in tuple(self._files.items()) if self._holes else ():
+        for file in tuple(self._files.items()):
             with suppress(OSError, MemoryError):
                 self._make_holes(*file)
 

@@ -101,8 +101,7 @@ def part_before(directory: Path) -> float | None:
         if not images.parent:
             return None
         here = behind = 0
-        for name in filter(_is_pagemap, images.sizes):
-            found = images.pagemap(name)
+        for found in images.pagemaps().values():
             here += _pages(found.here)
             behind += _pages(found.behind)
         return behind / (here + behind) if behind else 0.0
@@ -168,7 +167,6 @@ class _Images:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self.sizes: dict[str, int] = {}
-        self._pagemaps: dict[str, _Pagemap] = {}
         self.parent = ""
         """The directory of the pre-dump that has the rest of the memory; empty without one."""
         name = "."
@@ -213,8 +211,11 @@ class _Images:
         for pid, threads in tree:
             self._check_process(pid, threads)
         with self.chain() as chain:
+            here = self.pagemaps()
             for images, behind in zip(chain, (*chain[1:], None), strict=True):
-                images.check_pages(behind)
+                there = behind.pagemaps() if behind else {}
+                images.check_pages(here, there)
+                here = there
         for name in self.sizes:
             self._check_other(name)
 
@@ -274,18 +275,17 @@ class _Images:
             cores = list(self._messages(file, name, "core"))
             return number(nested(cores[0], 3), 1, 0)
 
-    def check_pages(self, parent: "_Images | None") -> None:
-        """Compare the size of each file of pages with what its page maps say.
+    def check_pages(self, maps: "dict[str, _Pagemap]", parent: "dict[str, _Pagemap]") -> None:
+        """Compare the size of each file of pages with what the page maps of these images say.
 
         What they say to be in the `parent` must be in its page map of the same name.
         """
         pages: Counter[int] = Counter()
-        for name in filter(_is_pagemap, self.sizes):
-            pagemap = self._pagemaps.pop(name, None) or self.pagemap(name)
+        for name, pagemap in maps.items():
             pages[pagemap.pages_id] += _pages(pagemap.here)
             if pagemap.behind:
-                there = parent.pagemap_for_child(name) if parent and name in parent.sizes else None
-                if not there or not _covered(pagemap.behind, there.all):
+                there = parent[name].all if name in parent else []
+                if not _covered(pagemap.behind, there):
                     raise _WrongError(name, "some pages are not in this checkpoint")
         for pages_id, count in pages.items():
             name = f"pages-{pages_id}.img"
@@ -297,13 +297,13 @@ class _Images:
                 wanted = count * mmap.PAGESIZE
                 raise _WrongError(name, f"has {found} bytes, and {wanted} by its page maps")
 
-    def pagemap(self, name: str) -> "_Pagemap":
-        with self.file(name) as file:
-            return _read_pagemap(self._messages(file, name, "pagemap"))
-
-    def pagemap_for_child(self, name: str) -> "_Pagemap":
-        """Read a page map that `check_pages` of these images needs next, and keep it until then."""
-        self._pagemaps[name] = found = self.pagemap(name)
+    def pagemaps(self) -> "dict[str, _Pagemap]":
+        """Read all page maps, by their names."""
+        found = {}
+        for name in self.sizes:
+            if name.startswith("pagemap-"):
+                with self.file(name) as file:
+                    found[name] = _read_pagemap(self._messages(file, name, "pagemap"))
         return found
 
     def _check_other(self, name: str) -> None:
@@ -346,10 +346,6 @@ def _read_pagemap(messages: Iterator[Message]) -> _Pagemap:
         end = begin + (number(entry, 5, 0) or number(entry, 2))
         (found.here if flags & _PRESENT else found.behind).append((begin, end))
     return found
-
-
-def _is_pagemap(name: str) -> bool:
-    return name.startswith("pagemap-")
 
 
 def _pages(ranges: list[tuple[int, int]]) -> int:

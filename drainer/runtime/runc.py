@@ -323,19 +323,20 @@ class Runc:
     def delete(self, place: Place) -> None:
         """Delete a checkpoint, complete or not; no error when there is none."""
         self._guard.end(place)
-        _remove(place.path)
-        with suppress(OSError):
-            place.path.parent.rmdir()
+        if _remove(place.path):
+            with suppress(OSError):
+                place.path.parent.rmdir()
 
 
-def _remove(directory: Path) -> None:
-    """Delete a directory, if there is one."""
+def _remove(directory: Path) -> bool:
+    """Delete a directory; tell whether there was one."""
     try:
         shutil.rmtree(directory)
     except FileNotFoundError:
-        return
+        return False
     except OSError as error:
         raise _storage(directory, error) from error
+    return True
 
 
 def _pre_dumps(place: Place) -> int:
