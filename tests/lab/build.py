@@ -41,6 +41,8 @@ _FILES = {
 # the scheduler as it is. 298: perf_event_open; attr: a dummy software event, of this process.
 # The first container with a limit of CPU has it rewrite dequeue_task_fair, too
 # (__cfs_bandwidth_used): the limit of this service is there before, and stays.
+# A second after the last event is gone the kernel rewrites its scheduler back: no stop job and, for
+# the @ in its name (systemd src/shared/killall.c), no last signal ends this process in a shutdown.
 _STEADY = """\
 import ctypes, signal, struct
 attr = ctypes.create_string_buffer(struct.pack("=IIQ", 1, 112, 9), 112)
@@ -50,9 +52,9 @@ signal.pause()
 """
 _FILES |= {
     "usr/local/lib/lab/steady.py": _STEADY,
-    "etc/systemd/system/lab-steady.service": "[Unit]\nBefore=docker.service\n[Service]\n"
-    "ExecStart=/usr/bin/python3 -I /usr/local/lib/lab/steady.py\nRestart=on-failure\n"
-    "CPUQuota=200%\n"
+    "etc/systemd/system/lab-steady.service": "[Unit]\nDefaultDependencies=no\n"
+    "Before=docker.service\n[Service]\nExecStart=@/usr/bin/python3 @lab-steady -I"
+    " /usr/local/lib/lab/steady.py\nRestart=on-failure\nCPUQuota=200%\n"
     "[Install]\nWantedBy=multi-user.target\n",
 }
 # virtio is all there is: a small initrd boots seconds sooner under emulation.
