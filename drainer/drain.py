@@ -16,6 +16,7 @@ from drainer.engine.base import Engine
 from drainer.errors import ContainerGoneError, DrainerError, EngineError
 from drainer.ghost import look
 from drainer.host.base import Host
+from drainer.lanes import Lanes
 from drainer.manifest import CheckpointState, Entry, Manifest, State, checkpoint_name
 from drainer.model import Bond, Plan, PlanEntry, Verdict
 from drainer.order import teams, waves
@@ -181,6 +182,7 @@ def drain(
     left = deadline.left
     ordered = sorted(plan.carried, key=lambda e: doubtful(checkpoint_bytes(e.expected_bytes), left))
     entries = {e.container.id: e for e in ordered if e.container.id in new}
+    lanes = Lanes(entries.values(), options.parallel)
     worker = TakeDown(
         engine,
         host,
@@ -191,6 +193,7 @@ def drain(
         on_change,
         entries,
         Admission(lambda: host.places(plan.engine, str(file.directory.path)), deadline),
+        lanes,
         plan.near_addresses,
     )
     members, before = _teams(entries)
@@ -200,6 +203,7 @@ def drain(
         lambda team: worker.carry(members[team]),
         options.parallel,
         {team: max(urgent[i] for i in ids) for team, ids in members.items()},
+        lambda team, others: lanes.admits(members[team], [members[other] for other in others]),
     )
     return record.manifest
 

@@ -3,7 +3,7 @@
 import threading
 
 from drainer.budget import measured
-from drainer.manifest import Entry, State
+from drainer.manifest import Entry, State, moment
 from drainer.model import Plan
 from drainer.room import checkpoint_bytes
 
@@ -31,11 +31,26 @@ class Progress:
             return self._line()
 
     def _line(self) -> str:
-        done = {i for i, e in self._seen.items() if e.state.ended or e.state is State.STOPPED}
+        done = {i for i, e in self._seen.items() if _is_done(e)}
         text = f"drain: {len(done)} of {len(self._sizes)} done"
         rest = [size for i, size in self._sizes.items() if i not in done]
         if not rest:
             return text
         pace = measured(self._seen.values())
-        seconds = sum(map(pace.seconds, rest)) / min(self._parallel, len(rest))
+        seconds = sum(map(pace.seconds, rest)) / min(self._at_once(), len(rest))
         return f"{text}, about {seconds:.0f} s to go"
+
+    def _at_once(self) -> float:
+        """Return how many were worked on at once so far, on average: large ones may have waited."""
+        begun = {i: begin for i, e in self._seen.items() if (begin := e.moment(State.HELD))}
+        last = {i: max(filter(None, map(moment, self._seen[i].times.values()))) for i in begun}
+        if not begun or (elapsed := max(last.values()) - min(begun.values())) <= 0:
+            return self._parallel
+        now = max(last.values())
+        ends = {i: last[i] if _is_done(self._seen[i]) else now for i in begun}
+        busy = sum(ends[i] - begin for i, begin in begun.items())
+        return min(max(busy / elapsed, 1), self._parallel)
+
+
+def _is_done(entry: Entry) -> bool:
+    return entry.state.ended or entry.state is State.STOPPED

@@ -19,6 +19,7 @@ from drainer.errors import DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host
 from drainer.integrity import foresee, secure
 from drainer.keeping import cut_off
+from drainer.lanes import Lanes
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container, PlanEntry, RestartPolicy, Route
 from drainer.release import release, thaw
@@ -67,6 +68,7 @@ class TakeDown:
     on_change: Callable[[Entry], None]
     planned: Mapping[str, PlanEntry]
     admission: Admission
+    lanes: Lanes
     near: Collection[str] = ()
     """The addresses that go away with this host."""
     groups: Lock = field(default_factory=Lock)
@@ -91,6 +93,7 @@ class TakeDown:
                 for entry in entries:
                     self._advance(entry, State.LEFT, detail=why)
             else:
+                stack.enter_context(self.lanes.of(team))
                 self._take_down(entries)
 
     def _at_once(self, team: list[Entry]) -> int:
@@ -193,12 +196,14 @@ class TakeDown:
             return
         limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
         begin = time.monotonic()
+        self.lanes.begin(entry.id)
         try:
             saved = self.carriers[entry.route].prepare(entry, limit)
             if saved:
                 # What was deleted again says nothing of how fast the rest will be.
-                self.prepared[entry.id] = time.monotonic() - begin
+                took = time.monotonic() - begin
                 self.foreseen[entry.id] = foresee(self.host, saved, self.deadline)
+                self.prepared[entry.id] = took
         except EngineTimeoutError:
             # It is still under way, and no second dump can be made beside it.
             raise
@@ -237,6 +242,8 @@ class TakeDown:
         carrier = self.carriers[entry.route]
         limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
         begin = time.monotonic()
+        if entry.id not in self.prepared:
+            self.lanes.begin(entry.id)
         read = carrier.checkpoint(entry, limit)
         took = time.monotonic() - begin
         directory = carrier.images(entry)
@@ -246,11 +253,13 @@ class TakeDown:
             *(self.host, self.record, container, directory, self.deadline, took, read),
             self.foreseen.get(entry.id, {}),
         )
+        took += self.prepared.get(entry.id, 0.0)
+        self.lanes.end(entry.id, size, took)
         self._advance(
             entry,
             State.DUMPED,
             size=size,
-            dump_milliseconds=round((self.prepared.get(entry.id, 0.0) + took) * 1000),
+            dump_milliseconds=round(took * 1000),
             checkpoint_state=CheckpointState.COMPLETE,
             evidence=evidence,
             notes=(*self.record.entry(entry.id).notes, *notes),

@@ -45,3 +45,22 @@ def test_side_by_side_goes_faster_and_others_do_not_count() -> None:
     assert Progress(plan("a"), 8).line() == Progress(plan("a"), 1).line()
     assert one.see(entry("of an earlier drain", State.STOPPED)).startswith("drain: 0 of 2 done")
     assert Progress(plan(), 2).line() == "drain: 0 of 0 done"
+
+
+def at(name: str, state: State, **seconds: float) -> Entry:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    times = {s: (begin + timedelta(seconds=after)).isoformat() for s, after in seconds.items()}
+    complete = CheckpointState.COMPLETE if "dumped" in times else CheckpointState.NONE
+    return Entry(
+        name, name, "", state, RestartPolicy(), times=times, size=SIZE, checkpoint_state=complete
+    )
+
+
+def test_what_goes_one_after_the_other_is_not_taken_for_side_by_side() -> None:
+    turns, beside = (Progress(plan("a", "b", "c", "d"), parallel=2) for _ in range(2))
+    stopped = at("a", State.STOPPED, held=0, dumping=0, dumped=10, stopped=10)
+    turns.see(stopped)
+    line = turns.see(at("b", State.HELD, held=10))
+    assert "about 40 s to go" in line
+    beside.see(at("b", State.HELD, held=0))
+    assert "about 20 s to go" in beside.see(stopped)

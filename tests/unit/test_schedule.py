@@ -1,5 +1,6 @@
 import threading
 import time
+from collections.abc import Collection
 
 import pytest
 
@@ -72,3 +73,26 @@ def test_of_those_that_could_be_next_the_most_urgent_is() -> None:
     graph: dict[str, list[str]] = {"low": [], "none": [], "high": [], "provider": ["user"]}
     run_in_order({**graph, "user": [], "last": []}, done.append, 1, urgency)
     assert done == ["user", "provider", "high", "none", "last", "low"]
+
+
+def test_what_is_not_admitted_lets_others_pass_and_waits() -> None:
+    done: list[str] = []
+    both = threading.Barrier(2, timeout=10)
+
+    def work(key: str) -> None:
+        done.append(key)
+        if key in {"large1", "small"}:
+            both.wait()
+
+    def admits(key: str, under_way: Collection[str]) -> bool:
+        return "small" in key or not any("large" in other for other in under_way)
+
+    run_in_order({"large1": [], "large2": [], "small": []}, work, 2, admits=admits)
+    assert done[0] == "large1"
+    assert set(done[1:]) == {"small", "large2"}
+
+
+def test_what_is_never_admitted_goes_alone() -> None:
+    done: list[str] = []
+    run_in_order({"a": [], "b": []}, done.append, 2, admits=lambda _key, _under_way: False)
+    assert done == ["a", "b"]
