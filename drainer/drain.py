@@ -182,7 +182,7 @@ def drain(
     left = deadline.left
     ordered = sorted(plan.carried, key=lambda e: doubtful(checkpoint_bytes(e.expected_bytes), left))
     entries = {e.container.id: e for e in ordered if e.container.id in new}
-    lanes = Lanes(entries.values(), options.parallel)
+    lanes = Lanes(entries.values(), options.parallel, lambda: deadline.left)
     worker = TakeDown(
         engine,
         host,

@@ -1,10 +1,12 @@
 """See to it that no checkpoint is restored from other images, or over other files, than its own."""
 
 import math
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePath
 from types import MappingProxyType
+from typing import NamedTuple
 
 from drainer.carriers.base import Saved
 from drainer.deadline import Deadline
@@ -35,6 +37,25 @@ RESUME_RESERVE = 60.0
 """Seconds of a resume's budget that no checksums are made in: restores need them."""
 
 
+class Secured(NamedTuple):
+    """What was noted of a checkpoint."""
+
+    digest: str
+    """Of the note."""
+    notes: tuple[str, ...]
+    """Sentences on what was not noted."""
+    flushing: float
+    """How many seconds it took to flush it."""
+
+
+class Foreseen(NamedTuple):
+    """What is known of pre-dumps."""
+
+    checksums: Mapping[str, str] = MappingProxyType({})
+    flushing: float = 0.0
+    """How many seconds it took to flush them."""
+
+
 def secure(
     host: Host,
     record: Record,
@@ -44,17 +65,16 @@ def secure(
     took: float,
     read: Reading,
     known: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[str, tuple[str, ...]]:
+) -> Secured:
     """Flush what a paused container's checkpoint has to be found with, and note it durably.
 
     `directory` holds its images, whose dump took so many seconds and of which some was `read`
-    meanwhile; the checksums of those of pre-dumps may be known (`foresee`). Returns the digest of
-    what was noted, and sentences on what was not. Checksums that time does not allow are left out:
-    they are worth less than the memory of this container, or of those that wait for their turn.
+    meanwhile; the checksums of those of pre-dumps may be known (`foresee`). Checksums that time
+    does not allow are left out: they are worth less than the memory of this container, or of those
+    that wait for their turn.
     """
     # After a power cut the files must be as the memory remembers them.
-    for place in (directory, *host.written_places(container)):
-        host.flush(place)
+    flushing = _flush(host, directory, *host.written_places(container))
     # Only now: what the kernel had still put off, such as times with `lazytime`, is settled.
     found = host.files_in_use(container, FILES_LIMIT + 1)
     files = bounded(found)
@@ -70,17 +90,25 @@ def secure(
         notes.append(f"it has more files open than are checked for changes: {len(files)} are")
     if not all(images.values()):
         notes.append("there was no time for the checksums of its checkpoint")
-    return digest, tuple(notes)
+    return Secured(digest, tuple(notes), flushing)
 
 
-def foresee(host: Host, saved: Sequence[Saved], deadline: Deadline) -> Mapping[str, str]:
-    """Flush pre-dumps, and return their checksums, by the names that a later dump gives them.
+def _flush(host: Host, *places: str) -> float:
+    """Flush places; return how many seconds that took."""
+    begin = time.monotonic()
+    for place in places:
+        host.flush(place)
+    return time.monotonic() - begin
+
+
+def foresee(host: Host, saved: Sequence[Saved], deadline: Deadline) -> Foreseen:
+    """Flush pre-dumps, and find their checksums, by the names that a later dump gives them.
 
     The container runs meanwhile. What there is no time for now is not to be read while it is frozen
     either: such a checksum is empty.
     """
     directory = saved[-1].directory
-    host.flush(directory)
+    flushing = _flush(host, directory)
     left = deadline.left
     reading = deadline.part(math.inf if left is None else left / 4, keep=DRAIN_RESERVE)
 
@@ -94,7 +122,8 @@ def foresee(host: Host, saved: Sequence[Saved], deadline: Deadline) -> Mapping[s
     }
     found = host.checksums(directory, stop, known)
     behind = f"../{PurePath(directory).name}/"
-    return {n if n.startswith("../") else behind + n: checksum for n, checksum in found.items()}
+    checksums = {n if n.startswith("../") else behind + n: text for n, text in found.items()}
+    return Foreseen(checksums, flushing)
 
 
 def check_files(

@@ -5,6 +5,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 from itertools import count
 
+ASK_AGAIN = 1.0
+"""Seconds after which `admits` is asked again, if it has refused anything."""
+
 
 def run_in_order(
     predecessors: Mapping[str, Iterable[str]],
@@ -41,7 +44,9 @@ def run_in_order(
                 if not pending or admits(key, pending.values()):
                     ready.remove(waiting)
                     pending[pool.submit(work, key)] = key
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            refused = ready and len(pending) < parallel
+            patience = ASK_AGAIN if refused else None
+            for future in wait(pending, patience, FIRST_COMPLETED).done:
                 graph.done(pending.pop(future))
                 failure = future.exception()
                 if failure is not None:

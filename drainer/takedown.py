@@ -17,7 +17,7 @@ from drainer.drain_options import DrainOptions
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host
-from drainer.integrity import foresee, secure
+from drainer.integrity import Foreseen, foresee, secure
 from drainer.keeping import cut_off
 from drainer.lanes import Lanes
 from drainer.manifest import CheckpointState, Entry, State
@@ -77,8 +77,8 @@ class TakeDown:
     """Ids of what was killed, on disk or not."""
     prepared: dict[str, float] = field(default_factory=dict)
     """How many seconds it took to save something beforehand, by container id."""
-    foreseen: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    """The checksums of that."""
+    foreseen: dict[str, Foreseen] = field(default_factory=dict)
+    """What is known of that."""
 
     def carry(self, team: Collection[str]) -> None:
         """Take a team through all states, users before those that they use, or leave it."""
@@ -249,20 +249,20 @@ class TakeDown:
         directory = carrier.images(entry)
         size = self.host.verify_checkpoint(directory)
         container = self.engine.inspect(entry.id)
-        evidence, notes = secure(
+        foreseen = self.foreseen.get(entry.id, Foreseen())
+        noted = secure(
             *(self.host, self.record, container, directory, self.deadline, took, read),
-            self.foreseen.get(entry.id, {}),
+            foreseen.checksums,
         )
-        took += self.prepared.get(entry.id, 0.0)
-        self.lanes.end(entry.id, size, took)
+        self.lanes.end(entry.id, size, foreseen.flushing + noted.flushing)
         self._advance(
             entry,
             State.DUMPED,
             size=size,
-            dump_milliseconds=round(took * 1000),
+            dump_milliseconds=round((self.prepared.get(entry.id, 0.0) + took) * 1000),
             checkpoint_state=CheckpointState.COMPLETE,
-            evidence=evidence,
-            notes=(*self.record.entry(entry.id).notes, *notes),
+            evidence=noted.digest,
+            notes=(*self.record.entry(entry.id).notes, *noted.notes),
         )
 
     def _check(self, entry: Entry) -> Container:

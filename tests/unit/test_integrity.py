@@ -347,7 +347,7 @@ def test_checksums_at_the_drain_take_little_of_the_time(
     record = Record(world.file, world.drain())
     reading = Reading(world)
     place = images(record.manifest.entries[0])
-    _, notes = secure(world.host, record, web, place, reading.deadline(budget), dump, nothing)
+    _, notes, _ = secure(world.host, record, web, place, reading.deadline(budget), dump, nothing)
     assert reading.now == expected
     assert notes == ("there was no time for the checksums of its checkpoint",)
 
@@ -357,7 +357,7 @@ def test_what_was_read_during_the_dump_is_not_read_again(world: World) -> None:
     record = Record(world.file, world.drain())
     place = images(record.manifest.entries[0])
     known = {"pages-1.img": "a" * 64}
-    digest, _ = secure(world.host, record, web, place, Deadline(None), 0, lambda _: known)
+    digest, _, _ = secure(world.host, record, web, place, Deadline(None), 0, lambda _: known)
     noted = evidence_file.read(world.file.directory, web.id, digest).images
     assert noted["pages-1.img"] == "a" * 64
     assert noted["inventory.img"].startswith("crc32-")

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from drainer import lanes
 from drainer.carriers.base import Saved
 from drainer.criu_options import TRACKING
 from drainer.deadline import Deadline
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError
+from drainer.host.following import Reading, nothing
 from drainer.integrity import foresee
+from drainer.lanes import Dump
 from drainer.manifest import State
 from drainer.model import Route
 from drainer.storage import FileSystem
@@ -71,6 +74,31 @@ def test_what_was_saved_in_vain_does_not_count(
     drained = world.drain()
     large = next(e for e in drained.entries if e.name == "large")
     assert (large.state, large.dump_milliseconds < 500) == (State.STOPPED, True)
+
+
+def test_the_disk_has_to_write_what_was_saved_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dumps: list[Dump] = []
+
+    def note(all_of_them: list[Dump], most: int, *_: object) -> tuple[int, float]:
+        dumps[:] = all_of_them
+        return most, 0.0
+
+    def saved(*_: object) -> tuple[Reading]:
+        time.sleep(0.5)
+        return (nothing,)
+
+    monkeypatch.setattr(lanes, "width", note)
+    monkeypatch.setattr(world.runtime, "pre_dump", saved)
+    monkeypatch.setattr(world.host, "checksums", lambda *_: {"pages-1.img": "a"})
+    world.parallel = 2
+    for name in ("second", "third"):
+        world.add(name)
+        expect(world, name, GIB)
+    drained = world.drain()
+    assert {e.state for e in drained.entries} == {State.STOPPED}
+    assert dumps[0].seconds >= 0.5
 
 
 def test_it_can_be_dumped_without(world: World) -> None:
@@ -144,7 +172,7 @@ def test_checksums_of_pre_dumps_have_the_names_that_a_dump_gives_them(world: Wor
         Saved("/checkpoints/x/pre-1", lambda _: {"pages-1.img": "b"}),
         Saved("/checkpoints/x/pre-2", lambda _: {"pages-1.img": "a"}),
     ]
-    assert foresee(world.host, saved, Deadline(None)) == {
+    assert foresee(world.host, saved, Deadline(None)).checksums == {
         "../pre-2/pages-1.img": "a",
         "../pre-1/pages-1.img": "b",
         "../pre-2/pagemap-1.img": "",

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import pytest
 
+from drainer import schedule
 from drainer.schedule import run_in_order
 
 
@@ -81,18 +82,36 @@ def test_what_is_not_admitted_lets_others_pass_and_waits() -> None:
 
     def work(key: str) -> None:
         done.append(key)
-        if key in {"large1", "small"}:
+        if key != "large2":
             both.wait()
 
     def admits(key: str, under_way: Collection[str]) -> bool:
         return "small" in key or not any("large" in other for other in under_way)
 
     run_in_order({"large1": [], "large2": [], "small": []}, work, 2, admits=admits)
-    assert done[0] == "large1"
-    assert set(done[1:]) == {"small", "large2"}
+    assert (set(done[:2]), done[2]) == ({"large1", "small"}, "large2")
 
 
 def test_what_is_never_admitted_goes_alone() -> None:
-    done: list[str] = []
-    run_in_order({"a": [], "b": []}, done.append, 2, admits=lambda _key, _under_way: False)
-    assert done == ["a", "b"]
+    active, most = 0, 0
+
+    def work(_key: str) -> None:
+        nonlocal active, most
+        active += 1
+        most = max(most, active)
+        time.sleep(0.05)
+        active -= 1
+
+    run_in_order({"a": [], "b": []}, work, 2, admits=lambda _key, _under_way: False)
+    assert most == 1
+
+
+def test_what_is_not_admitted_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "ASK_AGAIN", 0.01)
+    both = threading.Barrier(2, timeout=10)
+    answers = iter([False, False])
+
+    def work(_key: str) -> None:
+        both.wait()
+
+    run_in_order({"a": [], "b": []}, work, 2, admits=lambda _key, _others: next(answers, True))
