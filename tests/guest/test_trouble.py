@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -231,6 +232,29 @@ print(round((through - bare) * 1000, 1))
     more = float(host.output("/opt/drainer/bin/python /root/cost.py", 120))
     # Measured 2026-11: see docs/findings.md; emulation is 5 to 20 times slower than metal.
     assert more < 100
+
+
+@NEWEST
+def test_large_ones_do_not_share_a_slow_disk_while_they_are_frozen(host: Host) -> None:
+    much = [f"much{number}" for number in range(3)]
+    hold = "import os, time; held = os.urandom(100 << 20); print(1, flush=True); time.sleep(9999)"
+    for name in much:
+        host.run(f"docker run -d --name {name} lab/python python3 -c '{hold}'", 60)
+        host.wait_until(f"docker logs {name} | grep 1", 60)
+    host.machine.limit_disk(20 << 20)
+    try:
+        host.run("drainer drain --parallel 4", 300)
+    finally:
+        host.machine.limit_disk(0)
+    states = _states(host)
+    assert {states[name]["state"] for name in much} == {"stopped"}
+    frozen = sorted((states[n]["times"]["dumping"], states[n]["times"]["stopped"]) for n in much)
+    print(frozen)  # noqa: T201 - shown when the test fails
+    # As times of one clock and one form they are in the order of their letters.
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(frozen))
+    host.run("drainer resume", 300)
+    assert set(much) <= running(host)
+    host.run(f"docker rm -f {' '.join(much)}", 60)
 
 
 def off_and_on(host: Host, *qemu_arguments: str) -> dict[str, dict[str, Any]]:

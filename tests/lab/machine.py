@@ -114,6 +114,10 @@ class Machine:
         monitor.save(self.directory, _MONITOR, memory, _FREEZE_SECONDS)
         self.wait_off(_FREEZE_SECONDS)
 
+    def limit_disk(self, rate: int) -> None:
+        """Let the disk write so many bytes a second at most; 0 for as many as it can."""
+        monitor.limit_disk(self.directory, _MONITOR, rate)
+
     def pull_plug(self) -> None:
         """Kill QEMU in the middle of whatever it does. Harmless if it is off."""
         process = self._process

@@ -5,6 +5,8 @@ import os
 import shlex
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedRWPair
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,29 @@ def save(directory: Path, name: str, memory: Path, timeout: float) -> None:
     DeadlineError, and MachineDiedError if QEMU could not do it.
     """
     deadline = time.monotonic() + timeout
+    with _monitor(directory, name, timeout) as stream:
+        _ask(stream, "migrate-set-parameters", {"max-bandwidth": 8 << 30})
+        _ask(stream, "migrate", {"uri": f"exec:cat >{shlex.quote(str(memory))}"})
+        while (state := _ask(stream, "query-migrate")["status"]) != "completed":
+            if state in {"failed", "cancelled"}:
+                raise MachineDiedError(f"QEMU did not save the guest: {state}")
+            if time.monotonic() > deadline:
+                raise DeadlineError(f"not saved after {timeout:.0f} s")
+            time.sleep(_POLL)
+        _ask(stream, "quit")
+
+
+def limit_disk(directory: Path, name: str, rate: int, timeout: float = 10) -> None:
+    """Let the first disk write so many bytes a second at most; 0 for as many as it can."""
+    limits = dict.fromkeys(("bps", "bps_rd", "iops", "iops_rd", "iops_wr"), 0) | {"bps_wr": rate}
+    with _monitor(directory, name, timeout) as stream:
+        disk = _ask(stream, "query-block")[0]
+        _ask(stream, "block_set_io_throttle", {"id": disk["qdev"], **limits})
+
+
+@contextmanager
+def _monitor(directory: Path, name: str, timeout: float) -> Iterator[BufferedRWPair]:
+    """Give the control socket, ready for commands."""
     place = os.open(directory, os.O_PATH | os.O_CLOEXEC)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
@@ -31,20 +56,10 @@ def save(directory: Path, name: str, memory: Path, timeout: float) -> None:
         with connection.makefile("rwb") as stream:
             stream.readline()
             _ask(stream, "qmp_capabilities")
-            _ask(stream, "migrate-set-parameters", {"max-bandwidth": 8 << 30})
-            _ask(stream, "migrate", {"uri": f"exec:cat >{shlex.quote(str(memory))}"})
-            while (state := _ask(stream, "query-migrate")["status"]) != "completed":
-                if state in {"failed", "cancelled"}:
-                    raise MachineDiedError(f"QEMU did not save the guest: {state}")
-                if time.monotonic() > deadline:
-                    raise DeadlineError(f"not saved after {timeout:.0f} s")
-                time.sleep(_POLL)
-            _ask(stream, "quit")
+            yield stream
 
 
-def _ask(
-    stream: BufferedRWPair, command: str, arguments: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def _ask(stream: BufferedRWPair, command: str, arguments: dict[str, Any] | None = None) -> Any:  # noqa: ANN401 - each command has an answer of its own
     request = {"execute": command} | ({"arguments": arguments} if arguments else {})
     stream.write(json.dumps(request).encode() + b"\n")
     stream.flush()
@@ -53,6 +68,5 @@ def _ask(
         if "error" in answer:
             raise MachineDiedError(f"QEMU refused {command}: {answer['error']}")
         if "return" in answer:
-            result: dict[str, Any] = answer["return"]
-            return result
+            return answer["return"]
     raise MachineDiedError(f"QEMU ended instead of answering {command}")
