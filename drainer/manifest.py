@@ -104,7 +104,8 @@ class Entry:
     checkpoint_state: CheckpointState = CheckpointState.NONE
     size: int = 0
     dump_milliseconds: int = 0
-    """How long the dump itself took; 0 when it is not known. A group is paused longer than that."""
+    """How long it took to dump and to flush it, pre-dumps with it; 0 when that is not known. A
+    group is paused longer than that."""
     evidence: str = ""
     """SHA-256 of what was noted of the checkpoint; empty when an older drainer made it."""
     files_checked: str = ""

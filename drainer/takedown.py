@@ -241,25 +241,25 @@ class TakeDown:
             raise _OverError(why)
         carrier = self.carriers[entry.route]
         limit = self.deadline.limit(self.options.seconds(entry), keep=UNDO_SECONDS)
-        begin = time.monotonic()
-        if entry.id not in self.prepared:
+        begin, prepared = time.monotonic(), self.prepared.get(entry.id)
+        if prepared is None:
             self.lanes.begin(entry.id)
         read = carrier.checkpoint(entry, limit)
         took = time.monotonic() - begin
         directory = carrier.images(entry)
         size = self.host.verify_checkpoint(directory)
-        container = self.engine.inspect(entry.id)
-        foreseen = self.foreseen.get(entry.id, Foreseen())
+        now, foreseen = self.engine.inspect(entry.id), self.foreseen.get(entry.id, Foreseen())
         noted = secure(
-            *(self.host, self.record, container, directory, self.deadline, took, read),
+            *(self.host, self.record, now, directory, self.deadline, took, read),
             foreseen.checksums,
         )
-        self.lanes.end(entry.id, size, foreseen.flushing + noted.flushing)
+        flushing = foreseen.flushing + noted.flushing
+        self.lanes.end(entry.id, size, flushing)
         self._advance(
             entry,
             State.DUMPED,
             size=size,
-            dump_milliseconds=round((self.prepared.get(entry.id, 0.0) + took) * 1000),
+            dump_milliseconds=round(((prepared or 0.0) + took + flushing) * 1000),
             checkpoint_state=CheckpointState.COMPLETE,
             evidence=noted.digest,
             notes=(*self.record.entry(entry.id).notes, *noted.notes),

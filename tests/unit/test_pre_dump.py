@@ -76,6 +76,13 @@ def test_what_was_saved_in_vain_does_not_count(
     assert (large.state, large.dump_milliseconds < 500) == (State.STOPPED, True)
 
 
+def test_a_dump_ends_when_it_is_on_disk(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a slow disk would not be noticed before the time is over."""
+    monkeypatch.setattr(world.host, "flush", lambda _place: time.sleep(0.3))
+    drained = world.drain()
+    assert all(e.dump_milliseconds >= 300 for e in drained.entries)
+
+
 def test_the_disk_has_to_write_what_was_saved_too(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
