@@ -11,11 +11,10 @@ from pathlib import Path
 
 from drainer.criu_options import LINES
 from drainer.errors import EngineTimeoutError, RuntimeRefusedError, StorageError
-from drainer.host.criu_log import first_error
 from drainer.host.following import Reading, following
 from drainer.host.images import part_before
 from drainer.host.run import Runner, run, wait_for
-from drainer.runtime import agent, conntrack, quiet, stand_in
+from drainer.runtime import agent, cause, conntrack, quiet, stand_in
 from drainer.runtime.abort import abort
 from drainer.runtime.base import Order, Place
 from drainer.runtime.guard import Guard
@@ -26,8 +25,12 @@ RESTORE_FLAGS = ("file-locks", "tcp-established", "ext-unix-sk")
 FLAGS = (*RESTORE_FLAGS, "tcp-skip-in-flight")
 """Options of CRIU's that runc sets, to false unless it is told otherwise: no file can set them."""
 
+NOT_STOPPED = "Timeout reached"
+"""CRIU's words when it has not seen all processes stop within 10 s (criu cr-dump.c alarm_handler).
+The next time it mostly does: docs/findings.md."""
+AGAIN_SECONDS = 20.0
+"""What must be left to ask it once more."""
 DELETE_SECONDS = 30.0
-_LOG_LIMIT = 4 << 20
 _LAST_WORDS = 2.0
 """Seconds from a restore's death until its status is noted, at most."""
 
@@ -56,12 +59,20 @@ class Runc:
         self, container: str, root: str, place: Place, criu: Sequence[str], timeout: float
     ) -> Reading:
         """Checkpoint a paused container into `place`; leave it paused."""
+        end = time.monotonic() + timeout
         past = _pre_dumps(place)
         parent = ["--parent-path", f"../{place.pre_dump(past).name}"] if past else []
+        how = ["--leave-running", *parent]
         self._prepare(place, place.images, criu)
-        reading = self._dump(
-            container, root, place, place.images, ["--leave-running", *parent], criu, timeout
-        )
+        try:
+            reading = self._dump(container, root, place, place.images, how, criu, timeout)
+        except RuntimeRefusedError as error:
+            left = end - time.monotonic()
+            if NOT_STOPPED not in error.message or left < AGAIN_SECONDS:
+                raise
+            _remove(place.images)
+            self._prepare(place, place.images, criu)
+            reading = self._dump(container, root, place, place.images, how, criu, left)
         try:
             place.unused.touch(mode=0o600)
         except OSError as error:
@@ -149,8 +160,8 @@ class Runc:
                     raise RuntimeRefusedError(late) from error
                 raise EngineTimeoutError(f"{late}, and runc cannot be ended") from error
             if status:
-                cause = first_error(_text(place.work / "dump.log")) or _last_message(place)
-                raise RuntimeRefusedError(f"CRIU could not checkpoint it: {printable(cause)}")
+                why = printable(cause.of_checkpoint(place))
+                raise RuntimeRefusedError(f"CRIU could not checkpoint it: {why}")
         return reading
 
     def thaw(self, container: str, root: str) -> None:
@@ -310,7 +321,7 @@ class Runc:
 
     def restore_error(self, place: Place) -> str:
         """Read from CRIU's log why a restore failed."""
-        return printable(first_error(_text(place.work / "restore.log")))
+        return printable(cause.of_restore(place))
 
     def prune(self, directory: Path, kept: Collection[str]) -> None:
         """Delete all that is in a directory of checkpoints, but for what has one of these names."""
@@ -364,24 +375,6 @@ def _await(file: Path) -> None:
     end = time.monotonic() + _LAST_WORDS
     while not file.exists() and time.monotonic() < end:
         time.sleep(agent.POLL)
-
-
-def _text(file: Path) -> str:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(_LOG_LIMIT).decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _last_message(place: Place) -> str:
-    """Return runc's last words."""
-    for line in reversed(_text(place.work / "runc.log").splitlines()):
-        try:
-            return str(json.loads(line)["msg"])
-        except (ValueError, KeyError, TypeError):
-            continue
-    return "runc has not said why"
 
 
 def _storage(path: Path, error: OSError) -> StorageError:

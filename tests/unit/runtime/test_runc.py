@@ -2,7 +2,9 @@ import gc
 import json
 import os
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,6 +202,42 @@ def test_a_refusal_names_its_cause(
     with pytest.raises(RuntimeRefusedError) as raised:
         checkpoint(machine)
     assert raised.value.message == f"CRIU could not checkpoint it: {expected}"
+
+
+NOT_STOPPED_LOG = """\
+(00.901) Seized task 306, state 0
+(10.001) Error (criu/cr-dump.c:1467): Timeout reached. Try to interrupt: 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "timeout", "asked"),
+    [(NOT_STOPPED_LOG, 60, 2), (NOT_STOPPED_LOG, 15, 1), (CRIU_LOG, 60, 1)],
+)
+def test_processes_that_did_not_stop_in_time_are_asked_once_more(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, log: str, timeout: float, asked: int
+) -> None:
+    machine.plan(**{"status": 1, "dump.log": log, "log": ""})
+    popen = subprocess.Popen
+
+    def dump(command: list[str], **how: Any) -> "subprocess.Popen[bytes]":  # noqa: ANN401
+        if machine.calls:
+            machine.plan()
+        assert not any(machine.place.images.iterdir())
+        return popen(command, **how)
+
+    monkeypatch.setattr("drainer.runtime.runc.subprocess.Popen", dump)
+    with nullcontext() if asked > 1 else pytest.raises(RuntimeRefusedError):
+        checkpoint(machine, timeout=timeout)
+    assert machine.calls == machine.calls[:1] * asked
+    assert machine.place.unused.exists() == (asked > 1)
+
+
+def test_processes_that_do_not_stop_are_not_asked_for_ever(machine: Machine) -> None:
+    machine.plan(**{"status": 1, "dump.log": NOT_STOPPED_LOG, "log": ""})
+    with pytest.raises(RuntimeRefusedError, match="Timeout reached"):
+        checkpoint(machine, timeout=60)
+    assert len(machine.calls) == 2
 
 
 def test_a_runc_that_is_gone_is_a_refusal(machine: Machine) -> None:
