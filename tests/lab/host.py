@@ -26,6 +26,9 @@ from tests.lab.ssh import Connection, Result
 _BOOT_SECONDS = 240.0
 # How often a kernel that dies before it runs anything may be booted in place of one boot.
 _BIRTHS = 3
+# How long one look waits for the end of a boot, and how long the answer of a busy host may take.
+_TURN_SECONDS = 20
+_ANSWER_SECONDS = 100
 # QEMU closes its connections a moment before its end can be seen.
 _EXIT_SECONDS = 2.0
 MEMORY = ".memory"
@@ -208,7 +211,12 @@ class Host:
 
     def wait_booted(self, timeout: float = _BOOT_SECONDS) -> None:
         """Wait until the boot's last job is done. A failed unit is no error here."""
-        state = self.run("systemctl is-system-running --wait", timeout, check=False).stdout.strip()
+        deadline = time.monotonic() + timeout
+        state = ""
+        while not state and time.monotonic() < deadline:
+            # In turns: who waits for a kernel that has died does so to the end.
+            waiting = f"timeout {_TURN_SECONDS} systemctl is-system-running --wait"
+            state = self.run(waiting, _TURN_SECONDS + _ANSWER_SECONDS, check=False).stdout.strip()
         if state not in {"running", "degraded"}:
             raise LabError(f"the host is {state!r} after its boot")
 
@@ -270,6 +278,8 @@ class Host:
         for births_left in reversed(range(_BIRTHS)):
             try:
                 self._connection.open(self.machine.port, timeout, self.machine.check)
+                if self._wait_booted:
+                    self.wait_booted(timeout)
                 break
             except DeadlineError as error:
                 raise DeadlineError(f"{error}\n{self.machine.tail()}") from None
@@ -277,10 +287,8 @@ class Host:
                 if not (births_left and self.machine.stillborn):
                     raise
                 say("the emulated kernel died before Docker began to start: on again")
-                self.machine.pull_plug()
+                self.pull_plug()
                 self.machine.power_on()
-        if self._wait_booted:
-            self.wait_booted(timeout)
 
     def _in_background(self, command: str) -> None:
         # The connection may break before the answer: what counts is what the machine does next.
