@@ -87,7 +87,7 @@ def _waiting(dumps: Collection[Dump]) -> float:
     return sum(d.flushing for d in dumps) / sum(d.seconds for d in dumps)
 
 
-def is_large(planned: PlanEntry) -> bool:
+def _is_large(planned: PlanEntry) -> bool:
     """Tell whether a container takes a lane.
 
     None of the engine route does: containerd packs and reads each checkpoint, on one CPU.
@@ -112,7 +112,7 @@ class Lanes:
 
         `left` tells the seconds that are left for the drain, None without an end.
         """
-        self._rest = {e.container.id: e.expected_bytes for e in planned if is_large(e)}
+        self._rest = {e.container.id: e.expected_bytes for e in planned if _is_large(e)}
         """What is still to be done, in bytes."""
         self._large = frozenset(self._rest)
         self._most = most

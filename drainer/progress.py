@@ -43,10 +43,13 @@ class Progress:
     def _at_once(self) -> float:
         """Return how many were worked on at once so far, on average: large ones may have waited."""
         begun = {i: begin for i, e in self._seen.items() if (begin := e.moment(State.HELD))}
-        last = {i: max(filter(None, map(moment, self._seen[i].times.values()))) for i in begun}
-        if not begun or (elapsed := max(last.values()) - min(begun.values())) <= 0:
+        if not begun:
             return self._parallel
+        last = {i: max(filter(None, map(moment, self._seen[i].times.values()))) for i in begun}
         now = max(last.values())
+        elapsed = now - min(begun.values())
+        if elapsed <= 0:
+            return self._parallel
         ends = {i: last[i] if _is_done(self._seen[i]) else now for i in begun}
         busy = sum(ends[i] - begin for i, begin in begun.items())
         return min(max(busy / elapsed, 1), self._parallel)

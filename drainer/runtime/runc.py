@@ -27,7 +27,7 @@ FLAGS = (*RESTORE_FLAGS, "tcp-skip-in-flight")
 
 NOT_STOPPED = "Timeout reached"
 """CRIU's words when it has not seen all processes stop within 10 s (criu cr-dump.c alarm_handler).
-The next time it mostly does: docs/findings.md."""
+Nothing has changed by then, so it may be asked again: docs/findings.md."""
 AGAIN_SECONDS = 20.0
 """What must be left to ask it once more."""
 DELETE_SECONDS = 30.0

@@ -217,6 +217,8 @@ class Host:
             # In turns: who waits for a kernel that has died does so to the end.
             waiting = f"timeout {_TURN_SECONDS} systemctl is-system-running --wait"
             state = self.run(waiting, _TURN_SECONDS + _ANSWER_SECONDS, check=False).stdout.strip()
+        if not state:
+            raise DeadlineError(f"the boot has not ended after {timeout:.0f} s")
         if state not in {"running", "degraded"}:
             raise LabError(f"the host is {state!r} after its boot")
 
