@@ -73,7 +73,7 @@ def settle(
             continue
         settled = entry
         if container.running or next_step(entry, container) is Step.RELEASE:
-            settled = release(engine, record, carriers, entry, "it ran again before a resume")
+            settled = release(engine, host, record, carriers, entry, "it ran again before a resume")
         if not settled.state.ended:
             kept.append(settled)
     down = {e.id for e in kept}

@@ -12,6 +12,7 @@ from drainer.errors import (
     EngineTimeoutError,
     EngineUnavailableError,
 )
+from drainer.host.base import Host
 from drainer.manifest import CheckpointState, Entry, State
 from drainer.model import Container, Route
 from drainer.store.manifest_file import Record
@@ -76,6 +77,14 @@ def take_up(record: Record, carriers: Carriers) -> None:
         record.update_all({container: {"state": State.STOPPED} for container in again})
 
 
+def made_anew(engine: Engine, entry: Entry) -> str:
+    """Say by which container one that was removed is replaced; empty if by none."""
+    try:
+        return f" and made anew as {engine.inspect(entry.name).id[:12]}"
+    except DrainerError:
+        return ""
+
+
 def forget(record: Record, carriers: Carriers, entry: Entry, why: str) -> Entry:
     """Note that a container was removed, and see that its checkpoint is, too."""
     if entry.checkpoint:
@@ -87,6 +96,7 @@ def forget(record: Record, carriers: Carriers, entry: Entry, why: str) -> Entry:
 
 def release(
     engine: Engine,
+    host: Host,
     record: Record,
     carriers: Carriers,
     entry: Entry,
@@ -116,7 +126,7 @@ def release(
 
     steps: tuple[Callable[[], None], ...] = (
         lambda: _let_go(carriers, entry, container),
-        lambda: _unpause(engine, entry, container),
+        lambda: _unpause(engine, host, entry, container),
         lambda: _drop_checkpoint(carriers, entry),
         lambda: put_policy_back(engine, entry),
         lambda: refusals.append(_start(engine, entry, last=last)),
@@ -151,13 +161,26 @@ def _drop_checkpoint(carriers: Carriers, entry: Entry) -> None:
         carriers[entry.route].delete(entry)
 
 
-def thaw(engine: Engine, entry: Entry) -> None:
+def thaw(engine: Engine, host: Host, entry: Entry) -> None:
     """Let a container run on that was paused for its dump. Raises `DrainerError`."""
-    _unpause(engine, entry, engine.inspect(entry.id))
+    _unpause(engine, host, entry, engine.inspect(entry.id))
 
 
-def _unpause(engine: Engine, entry: Entry, container: Container) -> None:
-    if container.running and container.paused and not entry.paused:
+def _unpause(engine: Engine, host: Host, entry: Entry, container: Container) -> None:
+    if not (container.running and container.paused):
+        return
+    if entry.paused:
+        # As its owner wants it, also where a killed CRIU has let it run.
+        host.freeze(container)
+        return
+    try:
+        engine.unpause(entry.id)
+    except (EngineTimeoutError, EngineUnavailableError, ContainerGoneError):
+        raise
+    except DrainerError:
+        # runc thaws nothing that is not frozen, and so Docker could never give it back.
+        if not host.freeze(container):
+            raise
         engine.unpause(entry.id)
 
 

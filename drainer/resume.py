@@ -1,6 +1,5 @@
 """Bring back everything that a drain took down, each container at most once from its checkpoint."""
 
-import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from drainer.admission import Admission
 from drainer.carriers.base import Carrier, Carriers
 from drainer.deadline import Deadline
 from drainer.engine.base import Engine
-from drainer.engine.patience import wait_for_engine
+from drainer.engine.patience import wait_for_engine, wait_until_running
 from drainer.errors import (
     ContainerGoneError,
     DrainerError,
@@ -29,6 +28,7 @@ from drainer.placeholders import AddressKeeper
 from drainer.recover import Step, next_step, resume_order, waiting_users
 from drainer.release import (
     forget,
+    made_anew,
     may_restore_again,
     put_policy_back,
     release,
@@ -46,7 +46,6 @@ from drainer.store.manifest_file import Record
 PASSES = 3
 """How often a container is looked at whose last attempt ended without an answer from Docker."""
 PASS_PAUSE = 5.0
-RESTORE_POLL = 1.0
 
 
 def resume(
@@ -176,13 +175,12 @@ class _Worker:
             case Step.NOTHING:
                 return
             case Step.FORGET:
-                why = "it was removed since the drain" + self._twin(entry)
+                why = "it was removed since the drain" + made_anew(self._engine, entry)
                 self._on_change(forget(self._record, self._carriers, entry, why))
             case Step.RELEASE:
                 why = "it ran again before the resume" if entry.size else "the drain was cut short"
-                self._on_change(
-                    release(self._engine, self._record, self._carriers, entry, why, last=self._last)
-                )
+                edges = (self._engine, self._host, self._record, self._carriers)
+                self._on_change(release(*edges, entry, why, last=self._last))
             case Step.CLEAN:
                 self._clean(entry)
             case Step.START_LIKE_DOCKER:
@@ -210,12 +208,6 @@ class _Worker:
 
     def _turn(self, entry: Entry) -> AbstractContextManager[None]:
         return self._keeper.turn(entry) if self._keeper else nullcontext()
-
-    def _twin(self, entry: Entry) -> str:
-        try:
-            return f" and made anew as {self._engine.inspect(entry.name).id[:12]}"
-        except DrainerError:
-            return ""
 
     def _start_like_docker(self, entry: Entry) -> None:
         unusable = entry.checkpoint_state is CheckpointState.UNUSABLE
@@ -252,7 +244,8 @@ class _Worker:
         """Restore from the checkpoint if it may and can be, else start cold."""
         obstacle = self._obstacles.get(entry.route) or self._own_obstacle(entry)
         if obstacle:
-            self._start_cold(entry, obstacle)
+            # Without time for a restore now there may be for one later.
+            self._start_cold(entry, obstacle, again=self._deadline.over)
             return
         attempts = entry.attempts + 1
         self._on_change(
@@ -266,7 +259,8 @@ class _Worker:
         except EngineTimeoutError:
             # Docker goes on with it; a cold start now would only meet the restore.
             self._late.add(entry.id)
-            self._wait_until_running(entry)
+            limit = self._deadline.limit(self._options.seconds(entry))
+            wait_until_running(self._engine, entry.id, self._deadline, limit)
         except EngineUnavailableError:
             self._stopped_again(entry)
             raise
@@ -277,7 +271,7 @@ class _Worker:
             self._finish(entry, container)
         else:
             self._ask_again_later(entry, why)
-            self._start_cold(entry, why)
+            self._start_cold(entry, why, again=True)
 
     def _ask_again_later(self, entry: Entry, why: str) -> None:
         """Raise if a restore that failed is to be asked for again: if nothing of it has run.
@@ -318,14 +312,6 @@ class _Worker:
         at = self._carrier(entry).images(entry)
         return restore_obstacle(entry, at, self._record, self._engine, self._host, self._deadline)
 
-    def _wait_until_running(self, entry: Entry) -> None:
-        """Wait once more as long as a restore may take; raises `EngineTimeoutError` then."""
-        end = time.monotonic() + self._deadline.limit(self._options.seconds(entry))
-        while not self._engine.inspect(entry.id).running:
-            if time.monotonic() >= end or self._deadline.interrupted:
-                raise EngineTimeoutError("Docker has not ended the restore within its time")
-            self._deadline.sleep(RESTORE_POLL)
-
     def _finish(self, entry: Entry, container: Container) -> None:
         """Prove how a running container came up, and give it its pause and its policy back."""
         restored = self._host.is_restored(container)
@@ -353,10 +339,11 @@ class _Worker:
             self._record.update(entry.id, notes=(*self._record.entry(entry.id).notes, note))
         self._record.update(entry.id, checkpoint_state=CheckpointState.USED)
 
-    def _start_cold(self, entry: Entry, why: str) -> None:
+    def _start_cold(self, entry: Entry, why: str, *, again: bool = False) -> None:
         """Start from the beginning; the checkpoint is kept for inspection and never used again.
 
-        `restoring` is written first: from here on a second resume must not restore it.
+        `restoring` is written first: from here on a second resume must not restore it. Only what
+        Docker refuses to start at all may be restored `again` later.
         """
         unusable = CheckpointState.UNUSABLE
         dumped = entry.checkpoint_state is not CheckpointState.NONE
@@ -378,10 +365,22 @@ class _Worker:
         except (EngineTimeoutError, EngineUnavailableError):
             raise
         except DrainerError as error:
-            self._leave(entry, f"{why}; and Docker could not start it: {first_line(error)}")
+            why = f"{why}; and Docker could not start it: {first_line(error)}"
+            if again and not self._options.give_up and self._never_ran(entry):
+                stopped = {"state": State.STOPPED, "checkpoint_state": CheckpointState.COMPLETE}
+                # Its files are compared anew: nobody knows what Docker has done before it gave up.
+                self._record.update_all({entry.id: {**stopped, "files_checked": ""}})
+                raise DrainerError(why) from error
+            self._leave(entry, why)
         else:
             put_policy_back(self._engine, entry)
             self._end(entry, State.STARTED_COLD, why)
+
+    def _never_ran(self, entry: Entry) -> bool:
+        """Tell whether neither a restore nor Docker has let anything of it run since the drain."""
+        container = self._engine.inspect(entry.id)
+        down = not container.running and container.started_at == entry.started_at
+        return down and self._carrier(entry).withdraw(entry)
 
     def _leave(self, entry: Entry, why: str) -> None:
         """Give it back to Docker as it is; its checkpoint is kept for inspection."""

@@ -131,7 +131,7 @@ class TakeDown:
         failures = (
             self._each(self._hold, team)
             or self._each(self._prepare, team, self._at_once(team))
-            or self._each(self._begin, team)
+            or self._each(partial(self._advance, state=State.DUMPING), team)
             or self._each(self._pause, team, self.options.parallel)
             or self._cut_off([entry for entry in team if entry.keeps_connections])
             or self._each(self._dump, team, self._at_once(team))
@@ -172,8 +172,8 @@ class TakeDown:
 
     def _hold(self, entry: Entry) -> None:
         container = self.engine.inspect(entry.id)
-        if container.started_at != entry.started_at:
-            raise DrainerError("it was restarted after the plan was made")
+        if not container.running or container.started_at != entry.started_at:
+            raise DrainerError("it ended or was restarted after the plan was made")
         policy = container.restart_policy
         self._advance(entry, State.HELD, paused=container.paused, restart_policy=policy)
         if not policy.held:
@@ -217,9 +217,6 @@ class TakeDown:
         alike = (entry.checkpoint, entry.route)
         entries = self.record.manifest.entries
         return measured(e for e in entries if (e.checkpoint, e.route) == alike)
-
-    def _begin(self, entry: Entry) -> None:
-        self._advance(entry, State.DUMPING)
 
     def _pause(self, entry: Entry) -> None:
         if not self.record.entry(entry.id).paused:
@@ -342,7 +339,7 @@ class TakeDown:
         if len(up) > 1:
             for entry in up:
                 with suppress(DrainerError):
-                    thaw(self.engine, entry)
+                    thaw(self.engine, self.host, entry)
         begun = {e.id for e in up if e.state in {State.DUMPING, State.DUMPED}}
         for entry in up:
             failure = failures.setdefault(entry.id, DrainerError(why))
@@ -361,7 +358,8 @@ class TakeDown:
             self.on_change(self.record.update(entry.id, detail=why))
             return
         unsure = isinstance(error, EngineTimeoutError)
-        self.on_change(release(self.engine, self.record, self.carriers, entry, why, unsure=unsure))
+        edges = (self.engine, self.host, self.record, self.carriers)
+        self.on_change(release(*edges, entry, why, unsure=unsure))
 
     def _stop_in_order(self, entry: Entry) -> None:
         """Take down what could not be checkpointed; without a checkpoint a resume starts it cold.

@@ -35,6 +35,7 @@ from drainer.placeholders import AddressKeeper
 from drainer.resume import resume
 from drainer.resume_options import Audience, ResumeOptions
 from drainer.runtime.base import Runtime
+from drainer.store.files import FULL
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
 
@@ -128,7 +129,7 @@ def bring_back(
         keeper = None
         if _needs_stand_in(manifest):
             try:
-                stack.enter_context(runtime.window())
+                _open_window(stack, runtime, record)
                 keeper = stack.enter_context(_addresses(engine, runtime, manifest, deadline))
             except StorageError as error:
                 obstacles.setdefault(Route.RUNTIME, error.message)
@@ -145,6 +146,17 @@ def bring_back(
             obstacles=obstacles,
             keeper=keeper,
         )
+
+
+def _open_window(stack: ExitStack, runtime: Runtime, record: Record) -> None:
+    """Open the runtime's window in the stack; on a full disk the reserve is given up for it."""
+    try:
+        stack.enter_context(runtime.window())
+    except StorageError as error:
+        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
+        if not (full and record.directory.give_reserve_up()):
+            raise
+        stack.enter_context(runtime.window())
 
 
 def _needs_stand_in(manifest: Manifest) -> bool:

@@ -1,11 +1,13 @@
 """The real engine: Docker's API over its socket."""
 
 import math
+import os
 import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -64,10 +66,14 @@ class DockerEngine(AddressCalls, TrialCalls):
         self._kill_timeout = kill_timeout
         self._threads = threading.local()
         self._api_version: str | None = None
+        self._root_dir = "/var/lib/docker"
+        """Docker's own; this one until `facts` has asked."""
 
     def facts(self) -> EngineFacts:
         """Describe the daemon."""
-        return inspect.engine_facts(self._get("/info"), self._get("/version"))
+        found = inspect.engine_facts(self._get("/info"), self._get("/version"))
+        self._root_dir = found.root_dir
+        return found
 
     def running(self) -> tuple[Container, ...]:
         """Inspect every running container (paused and restarting ones too), oldest start first."""
@@ -106,6 +112,9 @@ class DockerEngine(AddressCalls, TrialCalls):
         if policy.name == "on-failure":
             wanted["MaximumRetryCount"] = policy.max_retries
         self._post(container, "update", body={"RestartPolicy": wanted})
+        # Docker flushes the new file, and not its name (moby pkg/atomicwriter Close).
+        with suppress(OSError):
+            _flush(Path(self._root_dir) / "containers" / container)
 
     def pause(self, container: str) -> None:
         """Freeze the container's processes. An error when it is paused already."""
@@ -300,6 +309,15 @@ class DockerEngine(AddressCalls, TrialCalls):
         return EngineUnavailableError(
             f"Docker does not answer at {self._base_url}: {detail}", _HINT_DOWN
         )
+
+
+def _flush(directory: Path) -> None:
+    """Have the names in a directory on disk. Raises `OSError`."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _causes(error: object, depth: int = 10) -> Iterator[BaseException]:

@@ -131,6 +131,8 @@ class FakeEngine(FakeCheckpoints, FakePlaceholders, FakeTrials):
             if not box.container.paused:
                 raise EngineError(f"Container {box.container.id} is not paused")
             box.require_task()
+            if box.thawed:
+                raise EngineError("OCI runtime resume failed: container not paused")
             box.set(paused=False)
             self._daemon.run(box)
 

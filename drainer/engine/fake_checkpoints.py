@@ -15,11 +15,29 @@ class FakeCheckpoints(FakeRequests):
     deaf: bool = False
     """While true, Docker does not learn that a container was killed past it."""
 
+    def let_run(self, container: str) -> None:
+        """Let a paused container run without Docker's knowledge, as a killed CRIU does."""
+        with self._lock:
+            box = self._daemon.find(container)
+            box.thawed = True
+            self._daemon.run(box)
+
+    def is_thawed(self, container: str) -> bool:
+        """Tell whether a container runs without Docker's knowledge."""
+        with self._lock:
+            return self._daemon.find(container).thawed
+
+    def freeze(self, container: str) -> bool:
+        """Freeze a container again that runs without Docker's knowledge."""
+        with self._lock:
+            self._daemon.find(container).thawed = False
+        return True
+
     def kill_frozen(self, container: str) -> bool:
         """Kill a paused container with all its processes at once, past Docker."""
         with self._lock:
             box = self._daemon.find(container)
-            if not box.container.paused:
+            if not box.container.paused or box.thawed:
                 raise DrainerError("it is not frozen, although Docker says that it is paused")
             if self.deaf:
                 box.ghost = True

@@ -68,6 +68,9 @@ class Box:
     ghost: bool = False
     """Whether its processes are gone without Docker's knowledge."""
 
+    thawed: bool = False
+    """Whether it runs, while Docker takes it for paused."""
+
     def set(self, **fields: Any) -> None:  # noqa: ANN401 - any field of Container
         """Replace fields of the container."""
         self.container = replace(self.container, **fields)
@@ -220,6 +223,7 @@ class FakeDaemon:
         box.memory = 0
         box.restored = False
         box.ghost = False
+        box.thawed = False
         box.set(
             running=False,
             paused=False,

@@ -40,6 +40,13 @@ class Host(Protocol):
         then nothing was done. Raises `DrainerError` when it is not frozen; then neither.
         """
 
+    def freeze(self, container: Container) -> bool:
+        """Freeze again a container that Docker takes for paused and a killed CRIU has let run.
+
+        CRIU thaws it while it holds its processes itself (criu seize.c freeze_processes). Tells
+        whether it is frozen now. Never raises.
+        """
+
     def lives(self, container: Container) -> bool:
         """Tell whether the first process of a container that Docker takes for running is there.
 

@@ -1,4 +1,4 @@
-"""What the kernel accounts to a control group, and the end of one that is frozen."""
+"""What the kernel accounts to a control group, and how one is frozen and ended."""
 
 import os
 import signal
@@ -66,19 +66,46 @@ def kill_frozen(group: str, root: Path = CGROUPS) -> bool | None:
     directory = _directory(group, root)
     if directory is None:
         return None
-    end = time.monotonic() + FREEZE_SECONDS
-    while not _frozen(directory):
-        if time.monotonic() >= end:
-            return False
-        time.sleep(_POLL)
+    if not _await_frozen(directory):
+        return False
     try:
-        with os.fdopen(os.open(directory / "cgroup.kill", os.O_WRONLY), "w") as switch:
-            switch.write("1")
+        _write(directory / "cgroup.kill", "1")
     except OSError:  # a kernel before 5.14, or version 1
         for pid in _processes(directory):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     return True
+
+
+def freeze(group: str, root: Path = CGROUPS) -> bool:
+    """Freeze every process of a group; tell whether they are. Harmless where they were already."""
+    directory = _directory(group, root)
+    if directory is None:
+        return False
+    version2 = directory / "cgroup.freeze"
+    try:
+        if version2.exists():
+            _write(version2, "1")
+        else:
+            _write(directory / "freezer.state", "FROZEN")
+    except OSError:
+        return False
+    return _await_frozen(directory)
+
+
+def _await_frozen(directory: Path) -> bool:
+    end = time.monotonic() + FREEZE_SECONDS
+    while not _frozen(directory):
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _write(switch: Path, text: str) -> None:
+    """Write to a file of the kernel's, and make none. Raises `OSError`."""
+    with os.fdopen(os.open(switch, os.O_WRONLY), "w") as file:
+        file.write(text)
 
 
 def _frozen(directory: Path) -> bool:

@@ -107,6 +107,10 @@ class FakeHost:
         """Kill it, where `sees_groups`."""
         return self.sees_groups and self.engine.kill_frozen(container.id)
 
+    def freeze(self, container: Container) -> bool:
+        """Freeze it, where `sees_groups`."""
+        return self.sees_groups and self.engine.freeze(container.id)
+
     def lives(self, container: Container) -> bool:
         """Ask the engine."""
         return self.engine.lives(container.id)

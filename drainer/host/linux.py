@@ -103,6 +103,11 @@ class LinuxHost:
             raise DrainerError("it is not frozen, although Docker says that it is paused")
         return bool(killed)
 
+    def freeze(self, container: Container) -> bool:
+        """Freeze a control group."""
+        group = control_group(self._proc.text(container.pid, "cgroup"), container.id)
+        return cgroups.freeze(group, self._cgroups)
+
     def lives(self, container: Container) -> bool:
         """Look for its first process, and whether that pid is another's by now."""
         if not container.pid:

@@ -9,7 +9,7 @@ from tests.unit.world import World
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the pauses between two tries take no time."""
-    for name in ("resume.PASS_PAUSE", "carriers.engine.CLASH_PAUSE", "resume.RESTORE_POLL"):
+    for name in ("resume.PASS_PAUSE", "carriers.engine.CLASH_PAUSE", "engine.patience.POLL"):
         monkeypatch.setattr(f"drainer.{name}", 0.0)
     monkeypatch.setattr("drainer.release.RESTART_PAUSE", 0.0)
     monkeypatch.setattr("drainer.runtime.stand_in.LEAVE_SECONDS", 0.1)

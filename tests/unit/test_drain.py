@@ -130,6 +130,53 @@ def test_what_fails_is_put_back_as_it_was_and_stops_no_other(
     assert outcome_counts(manifest) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("route", "call"), [(Route.ENGINE, "create_checkpoint"), (Route.RUNTIME, "dump")]
+)
+@pytest.mark.parametrize("paused", [False, True])
+def test_what_a_killed_criu_let_run_is_given_back(
+    tmp_path: Path, route: Route, call: str, *, paused: bool
+) -> None:
+    world = World(tmp_path, routes=(route,))
+    world.add("web", "always", paused=paused)
+    identity = container_id("web")
+    world.engine.script(call, run=lambda: world.engine.let_run(identity), error=EngineError("EOF"))
+    manifest = world.drain()
+    assert state_of(manifest, "web") is State.LEFT
+    now = world.now("web")
+    assert (now.running, now.paused, now.restart_policy.name) == (True, paused, "always")
+    assert not world.engine.is_thawed(identity)
+
+
+def test_what_cannot_be_frozen_again_stays_to_be_undone(world: World) -> None:
+    world.add("web", "always")
+    world.host.sees_groups = False
+    identity = container_id("web")
+    world.engine.script(
+        "create_checkpoint", run=lambda: world.engine.let_run(identity), error=EngineError("EOF")
+    )
+    manifest = world.drain()
+    assert state_of(manifest, "web") is State.DUMPING
+    assert "container not paused" in manifest.entries[0].detail
+    world.host.sees_groups = True
+    assert state_of(world.resume(), "web") is State.LEFT
+    world.check_promise()
+
+
+def test_what_its_owner_stops_before_its_turn_stays_down(world: World) -> None:
+    world.add("one", "always")
+    world.add("two", "unless-stopped")
+    world.engine.script("pause", "one", run=lambda: world.engine.stop(container_id("two")))
+    manifest = world.drain()
+    assert state_of(manifest, "one") is State.STOPPED
+    assert state_of(manifest, "two") is State.LEFT
+    two = world.now("two")
+    assert (two.running, two.restart_policy.name) == (False, "unless-stopped")
+    world.reboot()
+    world.resume()
+    assert not world.now("two").running
+
+
 def test_incomplete_images_are_found_before_the_kill(world: World) -> None:
     web = world.add("web", "always")
     world.host.verify_checkpoint = _damaged  # type: ignore[method-assign]

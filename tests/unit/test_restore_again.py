@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drainer.errors import EngineError, EngineTimeoutError, EngineUnavailableError
-from drainer.manifest import State
+from drainer.manifest import CheckpointState, State
 from drainer.model import Route
 from tests.unit.world import Killed, World, entry_of
 
@@ -103,3 +103,61 @@ def test_a_restore_that_fails_after_it_was_let_go_is_not_asked_for_again(
     assert entry_of(by_runtime.resume(), "web").state is State.STARTED_COLD
     assert len(by_runtime.runtime.orders) == 1
     by_runtime.check_promise()
+
+
+def refuse_starts(world: World, times: int) -> None:
+    for nth in range(1, times + 1):
+        world.engine.script("start", nth=nth, error=EngineError("failed to mount local volume"))
+
+
+def test_what_docker_starts_in_no_way_keeps_its_memory_until_it_can(by_runtime: World) -> None:
+    refuse_starts(by_runtime, 5)
+    manifest = by_runtime.resume()
+    web = entry_of(manifest, "web")
+    assert manifest.pending
+    assert (web.state, web.checkpoint_state) == (State.STOPPED, CheckpointState.COMPLETE)
+    assert web.detail.count("failed to mount local volume") == 2
+    # Also after more restores than are asked for where it might be the checkpoint that fails.
+    refuse_starts(by_runtime, 9)
+    assert entry_of(by_runtime.resume(), "web").state is State.STOPPED
+    by_runtime.power_cut()
+    assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
+    assert by_runtime.engine.memory("web") == 100
+    by_runtime.check_promise()
+    by_runtime.check_debris()
+
+
+def test_its_files_are_compared_again_before_it_is_restored(by_runtime: World) -> None:
+    refuse_starts(by_runtime, 5)
+    assert entry_of(by_runtime.resume(), "web").files_checked == ""
+
+
+def test_without_time_for_a_restore_it_keeps_its_memory_too(by_runtime: World) -> None:
+    by_runtime.budget = 0
+    refuse_starts(by_runtime, 6)
+    assert entry_of(by_runtime.resume(), "web").state is State.STOPPED
+    by_runtime.budget = None
+    assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
+    by_runtime.check_promise()
+
+
+def test_what_docker_starts_in_no_way_can_be_given_up(by_runtime: World) -> None:
+    by_runtime.give_up = True
+    refuse_starts(by_runtime, 5)
+    manifest = by_runtime.resume()
+    assert manifest.finished
+    assert entry_of(manifest, "web").state is State.LEFT
+    assert by_runtime.now("web").restart_policy.name == "always"
+
+
+def test_a_checkpoint_that_was_begun_is_not_kept_for_what_cannot_be_started(
+    by_runtime: World,
+) -> None:
+    web = entry_of(by_runtime.file.read(), "web")
+    by_runtime.engine.damage_checkpoint(web.id, web.checkpoint)
+    by_runtime.host.verify_checkpoint = lambda directory: web.size  # type: ignore[method-assign]  # noqa: ARG005 - the protocol's name
+    for nth in (2, 3):
+        by_runtime.engine.script("start", nth=nth, error=EngineError("no such device"))
+    manifest = by_runtime.resume()
+    assert manifest.finished
+    assert entry_of(manifest, "web").state is State.LEFT

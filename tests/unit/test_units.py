@@ -7,6 +7,7 @@ import pytest
 
 from drainer.cli.wiring import GRACE
 from drainer.config.model import LONGEST_DRAIN, Config
+from drainer.errors import ExitCode
 from drainer.host import ahead
 from drainer.runtime import guard
 from drainer.units import (
@@ -150,6 +151,20 @@ def test_a_resume_is_stopped_before_the_drain_and_can_be_started_again() -> None
     found = settings(RESUME_UNIT)
     assert DRAIN_UNIT in found["After"].split()
     assert "RemainAfterExit" not in found
+
+
+def test_a_resume_is_tried_again_without_end_where_a_mended_host_would_help() -> None:
+    found = settings(RESUME_UNIT)
+    assert found["Restart"] == "on-failure"
+    assert found["StartLimitIntervalSec"] == "0"
+    never = found["RestartPreventExitStatus"].split()
+    ended = {ExitCode.OK, ExitCode.NO_MANIFEST}
+    again = {code for code in ExitCode if str(code.value) not in never} - ended
+    assert again == {
+        *(ExitCode.LOCKED, ExitCode.HOST_INCAPABLE, ExitCode.STORAGE),
+        # So it ends at TimeoutStartSec=, which systemd checks after the exit code.
+        ExitCode.TERMINATED,
+    }
 
 
 def test_what_reads_ahead_waits_for_nothing_of_docker_and_may_do_nothing_but_read() -> None:

@@ -1,5 +1,6 @@
 import gc
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -138,6 +139,26 @@ def test_only_the_restart_policy_is_updated(
     docker.answers["POST /containers/web/update"] = Answer(body={"Warnings": None})
     engine.set_restart_policy("web", policy)
     assert json.loads(docker.requests[-1].body) == {"RestartPolicy": sent}
+
+
+def test_a_restart_policy_outlasts_a_power_cut(
+    docker: Docker, engine: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = tmp_path / "docker" / "containers" / "web"
+    files.mkdir(parents=True)
+    docker.answers["GET /info"] = Answer(body={"DockerRootDir": str(tmp_path / "docker")})
+    docker.answers["POST /containers/web/update"] = Answer(body={"Warnings": None})
+    flushed: list[tuple[Path, bool]] = []
+    updated = "POST /containers/web/update"
+
+    def flush(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        flushed.append((path, updated in docker.lines))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    engine.facts()
+    engine.set_restart_policy("web", RestartPolicy("always"))
+    assert flushed == [(files, True)]
 
 
 def test_start_of_what_runs_is_no_error(docker: Docker, engine: DockerEngine) -> None:

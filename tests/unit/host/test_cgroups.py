@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drainer.host import cgroups
-from drainer.host.cgroups import kill_frozen, memory, processes
+from drainer.host.cgroups import freeze, kill_frozen, memory, processes
 
 GROUP = "/system.slice/docker-abc.scope"
 
@@ -135,3 +135,29 @@ def test_what_is_not_frozen_is_left_alone(
 @pytest.mark.parametrize("group", ["", "/", "/gone"])
 def test_no_group_is_no_kill(root: Path, group: str) -> None:
     assert kill_frozen(group, root) is None
+
+
+def test_what_a_killed_criu_let_run_is_frozen_again(root: Path) -> None:
+    group = root / GROUP[1:]
+    (group / "cgroup.freeze").write_text("0\n")
+    (group / "cgroup.events").write_text("populated 1\nfrozen 1\n")
+    assert freeze(GROUP, root)
+    assert (group / "cgroup.freeze").read_text().startswith("1")
+
+
+def test_what_does_not_freeze_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cgroups, "FREEZE_SECONDS", 0.0)
+    assert not freeze(GROUP, root)
+    group = root / GROUP[1:]
+    (group / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+    assert not freeze(GROUP, root)
+    (group / "cgroup.freeze").write_text("0\n")
+    assert not freeze(GROUP, root)
+
+
+def test_in_version_1_the_freezer_is_told(tmp_path: Path) -> None:
+    group = tmp_path / "freezer" / GROUP[1:]
+    group.mkdir(parents=True)
+    (group / "freezer.state").write_text("THAWED\n")
+    assert freeze(GROUP, tmp_path)
+    assert (group / "freezer.state").read_text().startswith("FROZEN")
