@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +14,12 @@ from drainer.carriers.base import Carriers
 from drainer.deadline import Deadline
 from drainer.drain_options import DrainOptions
 from drainer.engine.base import Engine
-from drainer.errors import DrainerError, EngineError, EngineTimeoutError
+from drainer.errors import (
+    DrainerError,
+    EngineError,
+    EngineTimeoutError,
+    EngineUnavailableError,
+)
 from drainer.host.base import Host
 from drainer.integrity import Foreseen, foresee, secure
 from drainer.keeping import cut_off
@@ -32,6 +36,7 @@ from drainer.room import (
     shortage,
     together,
 )
+from drainer.steps import Failures, each
 from drainer.storage import Places
 from drainer.store.manifest_file import Record
 
@@ -46,8 +51,10 @@ KILL_PATIENCE = 30.0
 KILL_TRIES = 3
 """How often the kill of a container is tried whose group is partly down."""
 
-Failures = dict[str, Exception]
-"""What went wrong, by container id."""
+AWAY_PAUSE = 20.0
+"""Seconds without a new team in the place of one that Docker or containerd was away for: so long
+systemd takes to start one of them anew (docs/findings.md)."""
+AWAY_PAUSES = 6
 
 
 @dataclass
@@ -79,6 +86,8 @@ class TakeDown:
     """How many seconds it took to save something beforehand, by container id."""
     foreseen: dict[str, Foreseen] = field(default_factory=dict)
     """What is known of that."""
+    pauses: list[str] = field(default_factory=list)
+    """For whom it was waited that Docker comes back."""
 
     def carry(self, team: Collection[str]) -> None:
         """Take a team through all states, users before those that they use, or leave it."""
@@ -129,43 +138,25 @@ class TakeDown:
 
     def _take_down(self, team: list[Entry]) -> None:
         failures = (
-            self._each(self._hold, team)
-            or self._each(self._prepare, team, self._at_once(team))
-            or self._each(partial(self._advance, state=State.DUMPING), team)
-            or self._each(self._pause, team, self.options.parallel)
+            each(self._hold, team)
+            or each(self._prepare, team, self._at_once(team))
+            or each(partial(self._advance, state=State.DUMPING), team)
+            or each(self._pause, team, self.options.parallel)
             or self._cut_off([entry for entry in team if entry.keeps_connections])
-            or self._each(self._dump, team, self._at_once(team))
-            or self._each(self._check, team if len(team) > 1 else [])
+            or each(self._dump, team, self._at_once(team))
+            or each(self._check, team if len(team) > 1 else [])
             or self._kill_all(team)
         )
         self._join(team)
         if failures:
             self._give_up_all(team, failures)
+        away = any(isinstance(failure, EngineUnavailableError) for failure in failures.values())
+        if away and len(self.pauses) < AWAY_PAUSES:
+            self.pauses.append(team[0].id)
+            self.deadline.sleep(AWAY_PAUSE)
         for failure in failures.values():
             if not isinstance(failure, DrainerError):
                 raise failure
-
-    def _each(
-        self, step: Callable[[Entry], object], team: list[Entry], at_once: int = 1
-    ) -> Failures:
-        """Take a step with each; return what failed. After a failure no other begins."""
-        failures: Failures = {}
-
-        def take(entry: Entry) -> None:
-            if failures:
-                return
-            try:
-                step(entry)
-            except Exception as error:  # noqa: BLE001 - raised again when all are given back
-                failures[entry.id] = error
-
-        if min(len(team), at_once) <= 1:
-            for entry in team:
-                take(entry)
-            return failures
-        with ThreadPoolExecutor(min(at_once, len(team)), thread_name_prefix="team") as pool:
-            list(pool.map(take, team))
-        return failures
 
     def _advance(self, entry: Entry, state: State, **changes: object) -> None:
         self.on_change(self.record.update(entry.id, state=state, **changes))
@@ -225,7 +216,7 @@ class TakeDown:
     def _cut_off(self, keepers: list[Entry]) -> Failures:
         """Let the kernel not go on with connections that the next dumps are to find as they are."""
         all_of_them = partial(cut_off, keepers, self.engine, self.host, self.carriers, self.near)
-        return self._each(lambda _: all_of_them(), keepers[:1])
+        return each(lambda _: all_of_them(), keepers[:1])
 
     def _join(self, team: list[Entry]) -> None:
         """Let those that live reach their networks: a dead one's kernel has last words to say."""
@@ -292,7 +283,7 @@ class TakeDown:
     def _killed(self, entry: Entry, team: list[Entry]) -> Exception | None:
         """Kill one, and try that again while others of its team, or itself, are down already."""
         for left in reversed(range(KILL_TRIES)):
-            failure = self._each(self._kill, [entry]).get(entry.id)
+            failure = each(self._kill, [entry]).get(entry.id)
             again = left and self._any_down(team) and not self.deadline.over
             if failure is None or isinstance(failure, _UnclearError) or not again:
                 break
@@ -343,12 +334,12 @@ class TakeDown:
         begun = {e.id for e in up if e.state in {State.DUMPING, State.DUMPED}}
         for entry in up:
             failure = failures.setdefault(entry.id, DrainerError(why))
-            failures.update(self._each(partial(self._give_up, error=failure), [entry]))
+            failures.update(each(partial(self._give_up, error=failure), [entry]))
         if any(isinstance(failure, _OverError) for failure in failures.values()):
             return
         for entry in up:
             if entry.id in begun and self.options.stops_failed(self.planned[entry.id].wish):
-                failures.update(self._each(self._stop_in_order, [entry]))
+                failures.update(each(self._stop_in_order, [entry]))
 
     def _give_up(self, entry: Entry, error: Exception) -> None:
         why = _words(error)

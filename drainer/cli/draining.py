@@ -21,6 +21,7 @@ from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
 from drainer.drain import adds, drain, outcome_counts, settle
 from drainer.drain_options import DrainOptions
+from drainer.engine.patience import wait_for_engine
 from drainer.errors import ExitCode
 from drainer.hooks import AFTER_DRAIN
 from drainer.host import power
@@ -32,6 +33,9 @@ from drainer.store import request_file
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
 from drainer.store.request_file import Request
+
+ENGINE_WAIT = 60.0
+"""Seconds that a shutdown waits for a Docker that has just ended and is started anew."""
 
 
 def run(
@@ -116,6 +120,8 @@ def _drain(
 ) -> Outcome:
     engine, host = settings.engine(), settings.host()
     settings.runtime().sweep()
+    if options.trigger == "shutdown":
+        wait_for_engine(engine, deadline, ENGINE_WAIT)
     kept: tuple[Entry, ...] = ()
     record: Record | None = None
     if file.exists and (old := file.read()).pending:

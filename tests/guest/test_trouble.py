@@ -259,6 +259,32 @@ def test_large_ones_do_not_share_a_slow_disk_while_they_are_frozen(host: Host) -
     assert running(host) == set(much)
 
 
+@NEWEST
+def test_a_criu_that_is_killed_in_mid_dump_leaves_its_container_running(host: Host) -> None:
+    host.run("docker rm -f $(docker ps -aq)", 60)
+    count = "import os, time; held = os.urandom(100 << 20); i = 0\n"
+    count += "while True: i += 1; print(i, flush=True); time.sleep(0.4)"
+    host.run(f"docker run -d --name much --restart always lab/python python3 -c '{count}'", 60)
+    host.wait_until("docker logs much | grep 3", 60)
+    # Too small for a dump before it is frozen.
+    written = "find /var/lib/drainer/checkpoints -name pages-1.img -size +1024k"
+    # By now CRIU has thawed what Docker has paused, and holds it itself.
+    kill = f'until [ -n "$({written})" ]; do sleep 0.02; done; pkill -KILL criu'
+    host.run(f"setsid timeout 100 sh -c '{kill}' </dev/null >/dev/null 2>&1 &")
+    drained = host.run("drainer drain", 300, check=False)
+    assert drained.status == 4, drained.stderr
+    left = _states(host)["much"]
+    assert left["state"] == "left", left["detail"]
+    assert "CRIU could not checkpoint it" in left["detail"]
+    assert host.output("docker inspect -f '{{.State.Status}}' much") == "running"
+    assert policies(host) == {"much": "always"}
+    before = number_log(host, "much")
+    host.run("sleep 2")
+    after = number_log(host, "much")
+    assert len(after) > len(before)
+    assert after == list(range(1, len(after) + 1))
+
+
 def off_and_on(host: Host, *qemu_arguments: str) -> dict[str, dict[str, Any]]:
     """Switch the host off, and on again with other hardware; return what became of each."""
     host.run("docker rm -f $(docker ps -aq)", 60)

@@ -302,6 +302,20 @@ def test_at_a_shutdown_the_configured_budget_holds(drainer: Drainer, etc: Path) 
     assert drainer.world.host.extensions[0] == pytest.approx(2000 + GRACE, abs=5)
 
 
+def test_a_shutdown_waits_for_a_docker_that_is_started_anew(drainer: Drainer) -> None:
+    drainer.world.add("a")
+    drainer.world.host.shutdown = "reboot"
+    for nth in (1, 2):
+        drainer.world.engine.script("facts", nth=nth, error=EngineUnavailableError("gone"))
+    assert drainer("drain", "--at-shutdown") == ExitCode.OK
+    assert not drainer.world.now("a").running
+
+
+def test_by_hand_a_drain_waits_for_no_docker(drainer: Drainer) -> None:
+    drainer.world.engine.script("facts", error=EngineUnavailableError("gone"))
+    assert drainer("drain") == ExitCode.HOST_INCAPABLE
+
+
 def test_a_resume_puts_its_units_limit_off_too(drainer: Drainer) -> None:
     drainer.world.add("a")
     drainer("drain")
