@@ -158,14 +158,18 @@ NEWEST = pytest.mark.suites("forky")
 @NEWEST
 def test_what_docker_cannot_start_keeps_its_memory_until_it_can(host: Host) -> None:
     host.run("docker rm -f $(docker ps -aq) && docker network create shop", 60)
+    bound = "--opt type=none --opt o=bind --opt device=/srv/shelf"
+    host.run(f"mkdir /srv/shelf && docker volume create {bound} shelf", 60)
     wanting = (
         numbers("member", "--network shop --network-alias shelf --restart always"),
         numbers("public", "--publish 18088:80 --restart unless-stopped"),
+        # What it lacks only its start shows.
+        numbers("backed", "--volume shelf:/shelf --restart unless-stopped"),
     )
     start_all(host, (*wanting, numbers("good", "--restart always")))
     before = policies(host)
     host.run("drainer drain", 300)
-    host.run("docker network rm shop")
+    host.run("docker network rm shop && mv /srv/shelf /srv/away")
     host.run("setsid python3 -m http.server 18088 --bind 127.0.0.1 </dev/null >/dev/null 2>&1 &")
     host.wait_until("ss -ltn | grep 127.0.0.1:18088", 60)
 
@@ -177,14 +181,16 @@ def test_what_docker_cannot_start_keeps_its_memory_until_it_can(host: Host) -> N
     assert {n: e["state"] for n, e in states.items()} == {
         "member": "stopped",
         "public": "stopped",
+        "backed": "stopped",
         "good": "restored",
     }
+    assert "failed to mount local volume" in states["backed"]["detail"]
 
     remedy = str(states["member"]["detail"]).partition("; run: ")[2]
     assert remedy == "docker network connect --alias=shelf shop member"
     host.run(f"pkill -f [h]ttp.server; docker network create shop && {remedy}", 60)
-    host.run("drainer resume", 300)
-    assert running(host) == {"member", "public", "good"}
+    host.run("mv /srv/away /srv/shelf && drainer resume", 300)
+    assert running(host) == {"member", "public", "backed", "good"}
     assert policies(host) == before
     for name in running(host):
         log = number_log(host, name)
