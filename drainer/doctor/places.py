@@ -51,7 +51,7 @@ def state(context: Context) -> Check:
             CheckVerdict.PROBLEM,
             _shown(space),
             "The state directory is in memory: a reboot would take the manifest with it.",
-            "Choose a directory on a disk by `--state-dir`, or mount a disk there.",
+            "Mount a disk there.",
         )
     if _short(space, LITTLE):
         return Check(
