@@ -9,6 +9,8 @@ from drainer.manifest import Manifest
 PATH = Path("/run/motd.d/drainer")
 """Gone with the next boot, as is what it tells."""
 
+MISSED = "drainer: the drain of the last shutdown failed: `drainer report`"
+
 
 def message(manifest: Manifest) -> str:
     """Sum a resume up in one line."""
@@ -23,15 +25,15 @@ def exists(path: Path | None = None) -> bool:
     return (path or PATH).exists()
 
 
-def show(manifest: Manifest, path: Path | None = None) -> None:
-    """Have the next login told. Never raises."""
+def show(words: str, path: Path | None = None) -> None:
+    """Have the next login told in a line of ASCII. Never raises."""
     path = path or PATH
     with suppress(OSError):
         if not path.parent.exists():
             path.parent.mkdir()
             # Whatever the umask: those who log in read it, and the messages of others.
             path.parent.chmod(0o755)
-        replace_file(path, f"{message(manifest)}\n".encode("ascii"))
+        replace_file(path, f"{words}\n".encode("ascii"))
 
 
 def withdraw(path: Path | None = None) -> str:

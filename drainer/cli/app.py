@@ -12,6 +12,7 @@ from drainer import __version__
 from drainer.cli.options import (
     CONFIGURED,
     STATE_DIR,
+    AtShutdown,
     Common,
     ContainerTimeout,
     DrainBudget,
@@ -126,17 +127,15 @@ def drain_command(
     container_timeout: ContainerTimeout = 300.0,
     on_dump_failure: OnDumpFailure = DumpFallback.LEAVE,
     reason: Reason = "",
-    at_shutdown: Annotated[
-        bool,
-        typer.Option(help="For the systemd unit: do nothing unless the host is going down."),
-    ] = False,
+    at_shutdown: AtShutdown = False,
     as_json: Json = False,
 ) -> None:
     """Checkpoint the containers that can be carried, and stop them."""
     from drainer.cli import draining
 
     draining.run(
-        _settings(context),
+        lambda: _settings(context),
+        context.obj,
         _given(context, "parallel", parallel),
         budget,
         _given(context, "container_timeout", container_timeout),

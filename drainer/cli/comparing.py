@@ -3,16 +3,21 @@
 from drainer.cli import manifest_output, output
 from drainer.cli.wiring import Settings
 from drainer.status import compare
+from drainer.store import missed_file
 
 
 def run(settings: Settings, *, as_json: bool) -> None:
     """Show the manifest beside what Docker says now."""
     file = settings.manifest_file()
+    missed = missed_file.read(file.directory)
+    if not as_json:
+        manifest_output.show_missed(missed)
     manifest = file.read()
     rows = compare(manifest, settings.engine())
     if as_json:
         output.show_json(
             manifest=manifest_output.manifest_json(manifest),
+            missed=manifest_output.missed_json(missed),
             docker={r.entry.id: {"state": r.docker, "policy_held": r.policy_held} for r in rows},
         )
     else:

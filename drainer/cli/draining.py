@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import typer
 
 from drainer.cli import manifest_output, output
+from drainer.cli.options import Common
 from drainer.cli.planning import plan_now, refuse_if_incapable
 from drainer.cli.wiring import (
     LOCK_WAIT,
@@ -22,16 +25,17 @@ from drainer.deadline import Deadline
 from drainer.drain import adds, drain, outcome_counts, settle
 from drainer.drain_options import DrainOptions
 from drainer.engine.patience import wait_for_engine
-from drainer.errors import ExitCode
+from drainer.errors import DrainerError, ExitCode
 from drainer.hooks import AFTER_DRAIN
 from drainer.host import power
 from drainer.journal import Event
 from drainer.manifest import Entry, Manifest
 from drainer.model import Plan
 from drainer.progress import Progress
-from drainer.store import request_file
+from drainer.store import missed_file, request_file
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
+from drainer.store.missed_file import Missed
 from drainer.store.request_file import Request
 
 ENGINE_WAIT = 60.0
@@ -39,7 +43,8 @@ ENGINE_WAIT = 60.0
 
 
 def run(
-    settings: Settings,
+    make: Callable[[], Settings],
+    common: Common,
     parallel: int | None,
     budget: float | None,
     container_timeout: float | None,
@@ -51,8 +56,42 @@ def run(
 ) -> None:
     """Checkpoint what is eligible, take it down and print what became of it.
 
-    An option that is None is as it is configured.
+    An option that is None is as it is configured; `make` raises where that has mistakes. That a
+    drain fails as a whole at a shutdown is kept, to be told after the boot.
     """
+    try:
+        _run(
+            make(),
+            *(parallel, budget, container_timeout, fallback),
+            reason=reason,
+            at_shutdown=at_shutdown,
+            as_json=as_json,
+        )
+    except DrainerError as error:
+        if at_shutdown:
+            _keep(Settings(common.state_dir, common.docker_host), error)
+        raise
+
+
+def _keep(settings: Settings, error: DrainerError) -> None:
+    """Keep why a drain has failed, if the host really goes down."""
+    if settings.host().shutting_down():
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        with suppress(DrainerError):
+            missed_file.write(settings.state(), Missed(at, error.message, error.hint))
+
+
+def _run(
+    settings: Settings,
+    parallel: int | None,
+    budget: float | None,
+    container_timeout: float | None,
+    fallback: DumpFallback | None,
+    *,
+    reason: str,
+    at_shutdown: bool,
+    as_json: bool,
+) -> None:
     kind = settings.host().shutting_down() if at_shutdown else ""
     if at_shutdown and not kind:
         output.say("the host is not going down: nothing drained")
@@ -112,6 +151,7 @@ def _options(
 def _locked(settings: Settings, deadline: Deadline, options: DrainOptions, wait: float) -> Outcome:
     state = settings.state()
     with lock(state, "drain", wait=wait), interruptible(deadline):
+        missed_file.forget(state)
         return _drain(settings, ManifestFile(state), deadline, options)
 
 

@@ -12,6 +12,7 @@ from drainer.lacking import Lack
 from drainer.manifest import Entry, Manifest, State
 from drainer.sentences import is_news, outcome, wish
 from drainer.status import StatusRow
+from drainer.store.missed_file import Missed
 from drainer.text import printable, size
 
 _EVENTS = {
@@ -88,6 +89,25 @@ def heading(manifest: Manifest) -> tuple[str, ...]:
         *((printable(f"Asked for: {asked}", 700),) if asked else ()),
         printable(f"Resume: {ended}"),
     )
+
+
+def missed(failed: Missed) -> str:
+    """Say that the drain of the last shutdown failed."""
+    hint = f" ({failed.hint})" if failed.hint else ""
+    return f"the drain of the shutdown of {failed.at} failed: {failed.why}{hint}"
+
+
+def show_missed(failed: Missed | None) -> None:
+    """Print the same where it is so, before what is told of an earlier drain."""
+    if failed:
+        output.line(printable(f"Note: {missed(failed)}", output.LINE))
+        output.line("What follows is of an earlier drain.")
+        output.line()
+
+
+def missed_json(failed: Missed | None) -> dict[str, str] | None:
+    """Shape it for programs."""
+    return asdict(failed) if failed else None
 
 
 def show_status(manifest: Manifest, rows: Sequence[StatusRow]) -> None:

@@ -92,6 +92,9 @@ OnDumpFailure = Annotated[
 Reason = Annotated[
     str, typer.Option(metavar="TEXT", help="Why; it goes to the manifest and to the report.")
 ]
+AtShutdown = Annotated[
+    bool, typer.Option(help="For the systemd unit: do nothing unless the host is going down.")
+]
 GiveUp = Annotated[
     bool,
     typer.Option(

@@ -2,7 +2,7 @@
 
 import platform
 
-from drainer.cli import output
+from drainer.cli import manifest_output, output
 from drainer.cli.options import Format
 from drainer.cli.past import find
 from drainer.cli.wiring import Settings
@@ -11,16 +11,20 @@ from drainer.report.facts import make_report
 from drainer.report.metrics import metrics
 from drainer.report.timeline import svg
 from drainer.report.words import COLUMNS, document, markdown, row, summary
+from drainer.store import missed_file
 from drainer.text import printable
 
 
 def run(settings: Settings, shape: Format, drain_id: str | None, *, as_json: bool) -> None:
     """Tell what a drain and its resume made of each container; the last one for no id."""
+    missed = None if drain_id else missed_file.read(settings.state())
+    if not as_json and shape is Format.TABLE:
+        manifest_output.show_missed(missed)
     manifest = find(settings, drain_id)
     booted = parse_boot_moment(Proc().text("stat"))
     report = make_report(manifest, booted, platform.release())
     if as_json:
-        output.show_json(report=document(report))
+        output.show_json(report=document(report), missed=manifest_output.missed_json(missed))
     elif shape is Format.MARKDOWN:
         output.line(markdown(report))
     elif shape is Format.METRICS:

@@ -35,6 +35,7 @@ from drainer.placeholders import AddressKeeper
 from drainer.resume import resume
 from drainer.resume_options import Audience, ResumeOptions
 from drainer.runtime.base import Runtime
+from drainer.store import missed_file
 from drainer.store.files import FULL
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
@@ -64,6 +65,10 @@ def run(
     state = settings.state()
     with lock(state, "resume", wait=LOCK_WAIT if at_boot else 0), interruptible(deadline):
         settings.runtime().sweep()
+        missed = missed_file.read(state)
+        if missed and at_boot:
+            output.say(manifest_output.missed(missed), Event.FAILED)
+            login_message.show(login_message.MISSED)
         file = ManifestFile(state)
         if not file.exists or not (manifest := file.read()).pending:
             output.say("no drain waits for a resume: nothing to do")
@@ -88,8 +93,8 @@ def run(
         hooks.of_manifest(BEFORE_RESUME, manifest)
         result = bring_back(settings, record, deadline, options, hooks.of_container)
         hooks.of_manifest(AFTER_RESUME, result)
-        if at_boot or login_message.exists():
-            login_message.show(result)
+        if not missed and (at_boot or login_message.exists()):
+            login_message.show(login_message.message(result))
     manifest_output.show_outcome(result, as_json=as_json)
     raise typer.Exit(_code(result, deadline))
 

@@ -5,10 +5,7 @@ from pathlib import Path
 import pytest
 
 from drainer import login_message
-from drainer.engine.fake import FACTS as ENGINE
 from drainer.errors import ExitCode
-from drainer.host.fake import FACTS as HOST
-from drainer.manifest import Manifest
 from drainer.networks import Port
 from tests.unit.command import Drainer
 
@@ -44,7 +41,7 @@ def test_without_a_place_nothing_is_told_and_nothing_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(login_message, "PATH", tmp_path / "no" / "where" / "drainer")
-    login_message.show(Manifest("20260301T030004Z", "", "manual", HOST, ENGINE, ()))
+    login_message.show(login_message.MISSED)
     assert told() == ""
 
 
