@@ -5,11 +5,15 @@ from pathlib import Path
 
 from drainer.files import replace_file
 from drainer.manifest import Manifest
+from drainer.text import printable
 
 PATH = Path("/run/motd.d/drainer")
 """Gone with the next boot, as is what it tells."""
 
-MISSED = "drainer: the drain of the last shutdown failed: `drainer report`"
+
+def failed(at: str) -> str:
+    """Say in one line that the drain of a shutdown failed at that time."""
+    return f"drainer: the drain of the shutdown of {printable(at)} failed: `drainer report`"
 
 
 def message(manifest: Manifest) -> str:
@@ -25,15 +29,15 @@ def exists(path: Path | None = None) -> bool:
     return (path or PATH).exists()
 
 
-def show(words: str, path: Path | None = None) -> None:
-    """Have the next login told in a line of ASCII. Never raises."""
+def show(*lines: str, path: Path | None = None) -> None:
+    """Have the next login told, in lines of ASCII. Never raises."""
     path = path or PATH
     with suppress(OSError):
         if not path.parent.exists():
             path.parent.mkdir()
             # Whatever the umask: those who log in read it, and the messages of others.
             path.parent.chmod(0o755)
-        replace_file(path, f"{words}\n".encode("ascii"))
+        replace_file(path, "".join(f"{line}\n" for line in lines).encode("ascii"))
 
 
 def withdraw(path: Path | None = None) -> str:

@@ -24,6 +24,10 @@ START_TIMEOUT = 120.0
 """Seconds that a cold start may take."""
 RESTART_PAUSE = 1.0
 
+NOT_FROZEN = "container not paused"
+"""runc's refusal to thaw one (libcontainer/container_linux.go Resume). Docker's own, of one that it
+does not take for paused, is `Container ... is not paused`."""
+
 
 def put_policy_back(engine: Engine, entry: Entry) -> None:
     """Set the original restart policy, unless somebody has chosen another one meanwhile."""
@@ -175,11 +179,9 @@ def _unpause(engine: Engine, host: Host, entry: Entry, container: Container) -> 
         return
     try:
         engine.unpause(entry.id)
-    except (EngineTimeoutError, EngineUnavailableError, ContainerGoneError):
-        raise
-    except DrainerError:
+    except DrainerError as error:
         # runc thaws nothing that is not frozen, and so Docker could never give it back.
-        if not host.freeze(container):
+        if NOT_FROZEN not in error.message or not host.freeze(container):
             raise
         engine.unpause(entry.id)
 

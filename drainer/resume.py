@@ -345,7 +345,6 @@ class _Worker:
         `restoring` is written first: from here on a second resume must not restore it. Only what
         Docker refuses to start at all may be restored `again` later.
         """
-        unusable = CheckpointState.UNUSABLE
         dumped = entry.checkpoint_state is not CheckpointState.NONE
         leave = dumped and self._options.leaves_failed(entry)
         begun = self._record.entry(entry.id).state is State.RESTORING
@@ -353,12 +352,12 @@ class _Worker:
             entry.id,
             state=None if begun else State.RESTORING,
             detail=why,
-            checkpoint_state=unusable,
+            checkpoint_state=CheckpointState.UNUSABLE,
         )
         self._carrier(entry).tidy(entry)
         if leave:
             self._leave(entry, f"{why}; left down, as was asked for")
-            return
+            return None
         try:
             with self._turn(entry):
                 start_cold(self._engine, entry, self._deadline)
@@ -366,12 +365,14 @@ class _Worker:
             raise
         except DrainerError as error:
             why = f"{why}; and Docker could not start it: {first_line(error)}"
-            if again and not self._options.give_up and self._never_ran(entry):
-                stopped = {"state": State.STOPPED, "checkpoint_state": CheckpointState.COMPLETE}
-                # Its files are compared anew: nobody knows what Docker has done before it gave up.
-                self._record.update_all({entry.id: {**stopped, "files_checked": ""}})
-                raise DrainerError(why) from error
-            self._leave(entry, why)
+            # What Docker would not start either is not waited for, but memory that may be back is.
+            if self._options.give_up or not (again and self._never_ran(entry)):
+                return self._leave(entry, why)
+            stopped = {"state": State.STOPPED, "checkpoint_state": CheckpointState.COMPLETE}
+            # Its files are compared anew: nobody knows what Docker has done before it gave up.
+            anew = {"attempts": 0, "files_checked": ""}
+            self._record.update_all({entry.id: {**stopped, **anew}})
+            raise DrainerError(why) from error
         else:
             put_policy_back(self._engine, entry)
             self._end(entry, State.STARTED_COLD, why)

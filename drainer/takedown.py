@@ -18,7 +18,6 @@ from drainer.errors import (
     DrainerError,
     EngineError,
     EngineTimeoutError,
-    EngineUnavailableError,
 )
 from drainer.host.base import Host
 from drainer.integrity import Foreseen, foresee, secure
@@ -51,11 +50,6 @@ KILL_PATIENCE = 30.0
 KILL_TRIES = 3
 """How often the kill of a container is tried whose group is partly down."""
 
-AWAY_PAUSE = 20.0
-"""Seconds without a new team in the place of one that Docker or containerd was away for: so long
-systemd takes to start one of them anew (docs/findings.md)."""
-AWAY_PAUSES = 6
-
 
 @dataclass
 class TakeDown:
@@ -86,8 +80,6 @@ class TakeDown:
     """How many seconds it took to save something beforehand, by container id."""
     foreseen: dict[str, Foreseen] = field(default_factory=dict)
     """What is known of that."""
-    pauses: list[str] = field(default_factory=list)
-    """For whom it was waited that Docker comes back."""
 
     def carry(self, team: Collection[str]) -> None:
         """Take a team through all states, users before those that they use, or leave it."""
@@ -150,10 +142,6 @@ class TakeDown:
         self._join(team)
         if failures:
             self._give_up_all(team, failures)
-        away = any(isinstance(failure, EngineUnavailableError) for failure in failures.values())
-        if away and len(self.pauses) < AWAY_PAUSES:
-            self.pauses.append(team[0].id)
-            self.deadline.sleep(AWAY_PAUSE)
         for failure in failures.values():
             if not isinstance(failure, DrainerError):
                 raise failure

@@ -11,7 +11,7 @@ def run(settings: Settings, *, as_json: bool) -> None:
     file = settings.manifest_file()
     missed = missed_file.read(file.directory)
     if not as_json:
-        manifest_output.show_missed(missed)
+        manifest_output.show_missed(missed, earlier=file.exists)
     manifest = file.read()
     rows = compare(manifest, settings.engine())
     if as_json:

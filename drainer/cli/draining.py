@@ -24,7 +24,6 @@ from drainer.config.choices import DumpFallback
 from drainer.deadline import Deadline
 from drainer.drain import adds, drain, outcome_counts, settle
 from drainer.drain_options import DrainOptions
-from drainer.engine.patience import wait_for_engine
 from drainer.errors import DrainerError, ExitCode
 from drainer.hooks import AFTER_DRAIN
 from drainer.host import power
@@ -37,9 +36,6 @@ from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
 from drainer.store.missed_file import Missed
 from drainer.store.request_file import Request
-
-ENGINE_WAIT = 60.0
-"""Seconds that a shutdown waits for a Docker that has just ended and is started anew."""
 
 
 def run(
@@ -67,18 +63,23 @@ def run(
             at_shutdown=at_shutdown,
             as_json=as_json,
         )
-    except DrainerError as error:
+    except typer.Exit:
+        raise
+    except Exception as error:
         if at_shutdown:
             _keep(Settings(common.state_dir, common.docker_host), error)
         raise
 
 
-def _keep(settings: Settings, error: DrainerError) -> None:
+def _keep(settings: Settings, error: Exception) -> None:
     """Keep why a drain has failed, if the host really goes down."""
     if settings.host().shutting_down():
         at = datetime.now(UTC).isoformat(timespec="seconds")
+        failed = (
+            error if isinstance(error, DrainerError) else DrainerError(f"unexpected: {error!r}")
+        )
         with suppress(DrainerError):
-            missed_file.write(settings.state(), Missed(at, error.message, error.hint))
+            missed_file.write(settings.state(), Missed(at, failed.message, failed.hint))
 
 
 def _run(
@@ -160,8 +161,6 @@ def _drain(
 ) -> Outcome:
     engine, host = settings.engine(), settings.host()
     settings.runtime().sweep()
-    if options.trigger == "shutdown":
-        wait_for_engine(engine, deadline, ENGINE_WAIT)
     kept: tuple[Entry, ...] = ()
     record: Record | None = None
     if file.exists and (old := file.read()).pending:

@@ -97,12 +97,13 @@ def missed(failed: Missed) -> str:
     return f"the drain of the shutdown of {failed.at} failed: {failed.why}{hint}"
 
 
-def show_missed(failed: Missed | None) -> None:
-    """Print the same where it is so, before what is told of an earlier drain."""
+def show_missed(failed: Missed | None, *, earlier: bool) -> None:
+    """Print the same where it is so, before what is told of an earlier drain, if there is any."""
     if failed:
         output.line(printable(f"Note: {missed(failed)}", output.LINE))
-        output.line("What follows is of an earlier drain.")
-        output.line()
+        if earlier:
+            output.line("What follows is of an earlier drain.")
+            output.line()
 
 
 def missed_json(failed: Missed | None) -> dict[str, str] | None:

@@ -17,9 +17,10 @@ from drainer.text import printable
 
 def run(settings: Settings, shape: Format, drain_id: str | None, *, as_json: bool) -> None:
     """Tell what a drain and its resume made of each container; the last one for no id."""
-    missed = None if drain_id else missed_file.read(settings.state())
-    if not as_json and shape is Format.TABLE:
-        manifest_output.show_missed(missed)
+    file = settings.manifest_file()
+    missed = None if drain_id else missed_file.read(file.directory)
+    if not as_json and shape in {Format.TABLE, Format.MARKDOWN}:
+        manifest_output.show_missed(missed, earlier=file.exists)
     manifest = find(settings, drain_id)
     booted = parse_boot_moment(Proc().text("stat"))
     report = make_report(manifest, booted, platform.release())

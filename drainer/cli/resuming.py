@@ -36,7 +36,6 @@ from drainer.resume import resume
 from drainer.resume_options import Audience, ResumeOptions
 from drainer.runtime.base import Runtime
 from drainer.store import missed_file
-from drainer.store.files import FULL
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
 
@@ -68,7 +67,7 @@ def run(
         missed = missed_file.read(state)
         if missed and at_boot:
             output.say(manifest_output.missed(missed), Event.FAILED)
-            login_message.show(login_message.MISSED)
+            login_message.show(login_message.failed(missed.at))
         file = ManifestFile(state)
         if not file.exists or not (manifest := file.read()).pending:
             output.say("no drain waits for a resume: nothing to do")
@@ -77,6 +76,9 @@ def run(
             )
             if as_json:
                 output.show_json(manifest=None)
+            return
+        if at_boot and _by_hand_in_this_boot(manifest, settings.host().boot_id()):
+            output.say("it was drained by hand in this boot: `drainer resume` brings it back")
             return
         wait_for_engine(settings.engine(), deadline, ENGINE_WAIT if at_boot else 0)
         output.say(f"resuming drain {manifest.drain_id}")
@@ -93,10 +95,16 @@ def run(
         hooks.of_manifest(BEFORE_RESUME, manifest)
         result = bring_back(settings, record, deadline, options, hooks.of_container)
         hooks.of_manifest(AFTER_RESUME, result)
-        if not missed and (at_boot or login_message.exists()):
-            login_message.show(login_message.message(result))
+        if at_boot or login_message.exists():
+            failed = [login_message.failed(missed.at)] if missed else []
+            login_message.show(*failed, login_message.message(result))
     manifest_output.show_outcome(result, as_json=as_json)
     raise typer.Exit(_code(result, deadline))
+
+
+def _by_hand_in_this_boot(manifest: Manifest, boot_id: str) -> bool:
+    """Tell whether its owner wants it down: a resume that is tried again would undo that."""
+    return manifest.trigger == "manual" and manifest.host.boot_id == boot_id != ""
 
 
 def _retention(settings: Settings) -> Retention | None:
@@ -134,7 +142,7 @@ def bring_back(
         keeper = None
         if _needs_stand_in(manifest):
             try:
-                _open_window(stack, runtime, record)
+                stack.enter_context(runtime.window())
                 keeper = stack.enter_context(_addresses(engine, runtime, manifest, deadline))
             except StorageError as error:
                 obstacles.setdefault(Route.RUNTIME, error.message)
@@ -151,17 +159,6 @@ def bring_back(
             obstacles=obstacles,
             keeper=keeper,
         )
-
-
-def _open_window(stack: ExitStack, runtime: Runtime, record: Record) -> None:
-    """Open the runtime's window in the stack; on a full disk the reserve is given up for it."""
-    try:
-        stack.enter_context(runtime.window())
-    except StorageError as error:
-        full = isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL
-        if not (full and record.directory.give_reserve_up()):
-            raise
-        stack.enter_context(runtime.window())
 
 
 def _needs_stand_in(manifest: Manifest) -> bool:

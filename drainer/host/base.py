@@ -43,8 +43,8 @@ class Host(Protocol):
     def freeze(self, container: Container) -> bool:
         """Freeze again a container that Docker takes for paused and a killed CRIU has let run.
 
-        CRIU thaws it while it holds its processes itself (criu seize.c freeze_processes). Tells
-        whether it is frozen now. Never raises.
+        CRIU thaws it while it holds its processes itself (criu seize.c freeze_processes); as long
+        as it does, nothing is done. Tells whether it is frozen now. Never raises.
         """
 
     def lives(self, container: Container) -> bool:

@@ -78,19 +78,21 @@ def kill_frozen(group: str, root: Path = CGROUPS) -> bool | None:
 
 
 def freeze(group: str, root: Path = CGROUPS) -> bool:
-    """Freeze every process of a group; tell whether they are. Harmless where they were already."""
+    """Freeze every process of a group; tell whether they are. If not, it is left as it was."""
     directory = _directory(group, root)
     if directory is None:
         return False
-    version2 = directory / "cgroup.freeze"
+    switch, on, off = directory / "cgroup.freeze", "1", "0"
+    if not switch.exists():
+        switch, on, off = directory / "freezer.state", "FROZEN", "THAWED"
     try:
-        if version2.exists():
-            _write(version2, "1")
-        else:
-            _write(directory / "freezer.state", "FROZEN")
+        _write(switch, on)
+        if not _await_frozen(directory):
+            _write(switch, off)
+            return False
     except OSError:
         return False
-    return _await_frozen(directory)
+    return True
 
 
 def _await_frozen(directory: Path) -> bool:

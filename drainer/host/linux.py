@@ -25,7 +25,7 @@ from drainer.host import (
 )
 from drainer.host import ports as port_table
 from drainer.host.proc import control_group, process_facts
-from drainer.host.procfs import Proc, parse_stat
+from drainer.host.procfs import Proc, parse_stat, parse_status
 from drainer.host.run import Runner, run
 from drainer.model import Container, EngineFacts, HostFacts, ProcessFacts
 from drainer.networks import Port
@@ -104,8 +104,12 @@ class LinuxHost:
         return bool(killed)
 
     def freeze(self, container: Container) -> bool:
-        """Freeze a control group."""
+        """Freeze a control group, unless CRIU holds a process of it."""
         group = control_group(self._proc.text(container.pid, "cgroup"), container.id)
+        for pid in cgroups.processes(group, self._cgroups):
+            status = parse_status(self._proc.text(pid, "status"))
+            if status.get("TracerPid", "0") != "0":
+                return False
         return cgroups.freeze(group, self._cgroups)
 
     def lives(self, container: Container) -> bool:

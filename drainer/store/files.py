@@ -19,7 +19,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ANY_FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -162,8 +162,8 @@ class StateDirectory:
             try:
                 self._replace(name, data)
             except OSError as error:
-                full = error.errno in FULL
-                if not (reserve and full and self.give_reserve_up()):
+                full = error.errno in _FULL
+                if not (reserve and full and self._give_reserve_up()):
                     raise
                 self._replace(name, data)
         except OSError as error:
@@ -189,7 +189,7 @@ class StateDirectory:
             finally:
                 os.close(fd)
 
-    def give_reserve_up(self) -> bool:
+    def _give_reserve_up(self) -> bool:
         """Delete the reserve; tell whether there was one."""
         try:
             self._calls.unlink(RESERVE_NAME, self.fd)

@@ -16,7 +16,6 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drainer.admission.PATIENCE", 0.0)
     monkeypatch.setattr("drainer.ghost.PATIENCE", 0.0)
     monkeypatch.setattr("drainer.takedown.KILL_POLL", 0.0)
-    monkeypatch.setattr("drainer.takedown.AWAY_PAUSE", 0.0)
     monkeypatch.setattr("drainer.takedown.KILL_PATIENCE", 0.0)
 
 

@@ -302,18 +302,17 @@ def test_at_a_shutdown_the_configured_budget_holds(drainer: Drainer, etc: Path) 
     assert drainer.world.host.extensions[0] == pytest.approx(2000 + GRACE, abs=5)
 
 
-def test_a_shutdown_waits_for_a_docker_that_is_started_anew(drainer: Drainer) -> None:
+def test_a_unit_that_tries_again_brings_nothing_back_that_was_drained_by_hand_since(
+    drainer: Drainer,
+) -> None:
     drainer.world.add("a")
-    drainer.world.host.shutdown = "reboot"
-    for nth in (1, 2):
-        drainer.world.engine.script("facts", nth=nth, error=EngineUnavailableError("gone"))
-    assert drainer("drain", "--at-shutdown") == ExitCode.OK
+    drainer("drain")
+    assert drainer("resume", "--at-boot") == ExitCode.OK
     assert not drainer.world.now("a").running
-
-
-def test_by_hand_a_drain_waits_for_no_docker(drainer: Drainer) -> None:
-    drainer.world.engine.script("facts", error=EngineUnavailableError("gone"))
-    assert drainer("drain") == ExitCode.HOST_INCAPABLE
+    assert "by hand" in drainer.err
+    drainer.world.reboot()
+    assert drainer("resume", "--at-boot") == ExitCode.OK
+    assert drainer.world.now("a").running
 
 
 def test_a_resume_puts_its_units_limit_off_too(drainer: Drainer) -> None:

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from drainer.deadline import Deadline
 from drainer.drain import new_manifest, outcome_counts
 from drainer.drain_options import DrainOptions
 from drainer.errors import (
@@ -11,7 +10,6 @@ from drainer.errors import (
     DrainerError,
     EngineError,
     EngineTimeoutError,
-    EngineUnavailableError,
     StorageError,
 )
 from drainer.labels import LABEL_ENABLE
@@ -177,23 +175,6 @@ def test_what_its_owner_stops_before_its_turn_stays_down(world: World) -> None:
     world.reboot()
     world.resume()
     assert not world.now("two").running
-
-
-def test_nothing_is_begun_at_once_in_the_place_of_what_docker_was_away_for(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    waited: list[float] = []
-    monkeypatch.setattr(Deadline, "sleep", lambda _deadline, seconds: waited.append(seconds))
-    monkeypatch.setattr("drainer.takedown.AWAY_PAUSE", 20.0)
-    monkeypatch.setattr("drainer.takedown.AWAY_PAUSES", 2)
-    for name in ("one", "two", "three", "four"):
-        world.add(name, "always")
-    for nth in (1, 2, 3):
-        world.engine.script("pause", nth=nth, error=EngineUnavailableError("containerd is away"))
-    manifest = world.drain()
-    states = [entry.state for entry in manifest.entries]
-    assert (states.count(State.LEFT), states.count(State.STOPPED)) == (3, 1)
-    assert waited == [20.0, 20.0]
 
 
 def test_incomplete_images_are_found_before_the_kill(world: World) -> None:

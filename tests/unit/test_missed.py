@@ -37,7 +37,8 @@ def test_it_is_told_after_the_boot_and_until_the_next_drain(once: Drainer, etc: 
     assert once("resume", "--at-boot") == ExitCode.OK
     assert "the drain of the shutdown of 20" in once.err
     assert "budgt" in once.err
-    assert login_message.PATH.read_text() == f"{login_message.MISSED}\n"
+    line = "drainer: the drain of the shutdown of 20"
+    assert login_message.PATH.read_text().startswith(line)
     for command in ("report", "status"):
         assert once(command) == ExitCode.OK
         note, rest, *_ = once.out.splitlines()
@@ -65,15 +66,23 @@ def test_what_waits_is_resumed_nevertheless(drainer: Drainer, etc: Path) -> None
     drainer.world.reboot()
     assert drainer("resume", "--at-boot") == ExitCode.OK
     assert drainer.world.now("web").running
-    assert login_message.PATH.read_text() == f"{login_message.MISSED}\n"
+    failed, brought_back = login_message.PATH.read_text().splitlines()
+    assert "failed" in failed
+    assert "1 restored" in brought_back
 
 
-def test_without_a_docker_it_is_the_same(once: Drainer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drainer.cli.draining.ENGINE_WAIT", 0.0)
+def test_without_a_docker_it_is_the_same(once: Drainer) -> None:
     once.world.engine.script("facts", error=EngineUnavailableError("Docker is away", "look"))
     assert once("drain", "--at-shutdown") == ExitCode.HOST_INCAPABLE
-    once("report")
+    once("report", "--format", "markdown")
     assert "Docker is away (look)" in once.out
+
+
+def test_what_nobody_has_foreseen_is_told_too(once: Drainer) -> None:
+    once.world.engine.script("facts", error=RuntimeError("oops"))
+    assert once("drain", "--at-shutdown") == ExitCode.UNEXPECTED
+    once("report")
+    assert "unexpected: RuntimeError" in once.out
 
 
 def test_a_unit_that_is_only_stopped_misses_nothing(once: Drainer, etc: Path) -> None:
@@ -95,6 +104,7 @@ def test_before_the_first_drain_a_report_still_tells_of_it(drainer: Drainer, etc
     drainer("drain", "--at-shutdown")
     assert drainer("report") == ExitCode.NO_MANIFEST
     assert "budgt" in drainer.out
+    assert "What follows" not in drainer.out
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"at": 1}', "\0", "7"])

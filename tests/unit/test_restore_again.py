@@ -117,8 +117,8 @@ def test_what_docker_starts_in_no_way_keeps_its_memory_until_it_can(by_runtime: 
     assert manifest.pending
     assert (web.state, web.checkpoint_state) == (State.STOPPED, CheckpointState.COMPLETE)
     assert web.detail.count("failed to mount local volume") == 2
-    # Also after more restores than are asked for where it might be the checkpoint that fails.
-    refuse_starts(by_runtime, 9)
+    # Also after more restores than are asked for in one resume.
+    refuse_starts(by_runtime, 5)
     assert entry_of(by_runtime.resume(), "web").state is State.STOPPED
     by_runtime.power_cut()
     assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
@@ -161,3 +161,12 @@ def test_a_checkpoint_that_was_begun_is_not_kept_for_what_cannot_be_started(
     manifest = by_runtime.resume()
     assert manifest.finished
     assert entry_of(manifest, "web").state is State.LEFT
+
+
+def test_after_refusals_a_restore_has_all_its_tries_again(by_runtime: World) -> None:
+    refuse_starts(by_runtime, 5)
+    by_runtime.resume()
+    away = EngineUnavailableError("Unavailable: error reading from server: EOF")
+    by_runtime.engine.script("start", error=away)
+    assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
+    by_runtime.check_promise()

@@ -153,6 +153,8 @@ def test_what_does_not_freeze_is_told(root: Path, monkeypatch: pytest.MonkeyPatc
     assert not freeze(GROUP, root)
     (group / "cgroup.freeze").write_text("0\n")
     assert not freeze(GROUP, root)
+    # Left as it was.
+    assert (group / "cgroup.freeze").read_text().startswith("0")
 
 
 def test_in_version_1_the_freezer_is_told(tmp_path: Path) -> None:

@@ -159,3 +159,22 @@ def test_containerd_is_looked_for_again_only_when_it_is_another(
         command.write_text(text)
         host.places(EngineFacts("1", "1"), str(tmp_path))
     assert looks == ["containerd", "other"]
+
+
+@pytest.mark.parametrize(("tracer", "frozen"), [("0", True), ("99", False)])
+def test_what_criu_holds_is_not_frozen(tmp_path: Path, tracer: str, *, frozen: bool) -> None:
+    path = f"system.slice/docker-{OWN}.scope"
+    group, process = tmp_path / "groups" / path, tmp_path / "proc" / "77"
+    group.mkdir(parents=True)
+    process.mkdir(parents=True)
+    for file, text in (
+        ("cgroup.procs", "77\n"),
+        ("cgroup.events", "populated 1\nfrozen 1\n"),
+        ("cgroup.freeze", "0\n"),
+    ):
+        (group / file).write_text(text)
+    (process / "cgroup").write_text(f"0::/{path}\n")
+    (process / "status").write_text(f"Name:\tweb\nTracerPid:\t{tracer}\n")
+    host = LinuxHost(tmp_path / "proc", nothing_runs, groups=tmp_path / "groups")
+    assert host.freeze(Container(id=OWN, name="web", pid=77)) is frozen
+    assert (group / "cgroup.freeze").read_text().startswith("1" if frozen else "0")
