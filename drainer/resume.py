@@ -21,7 +21,7 @@ from drainer.gathering import Gathering
 from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import check_files, restore_obstacle
-from drainer.lacking import Lack, lacking, lacks_provider
+from drainer.lacking import NO_PROVIDER, Lack, lacking, lacks_provider
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Route
 from drainer.placeholders import AddressKeeper
@@ -366,7 +366,7 @@ class _Worker:
         except DrainerError as error:
             why = f"{why}; and Docker could not start it: {first_line(error)}"
             # What Docker would not start either is not waited for, but memory that may be back is.
-            if self._options.give_up or not (again and self._never_ran(entry)):
+            if not again or self._options.give_up or not self._may_come_back(entry, error):
                 return self._leave(entry, why)
             stopped = {"state": State.STOPPED, "checkpoint_state": CheckpointState.COMPLETE}
             # Its files are compared anew: nobody knows what Docker has done before it gave up.
@@ -377,11 +377,12 @@ class _Worker:
             put_policy_back(self._engine, entry)
             self._end(entry, State.STARTED_COLD, why)
 
-    def _never_ran(self, entry: Entry) -> bool:
-        """Tell whether neither a restore nor Docker has let anything of it run since the drain."""
+    def _may_come_back(self, entry: Entry, refusal: DrainerError) -> bool:
+        """Tell whether nothing has run since the drain of what Docker may start some other time."""
         container = self._engine.inspect(entry.id)
-        down = not container.running and container.started_at == entry.started_at
-        return down and self._carrier(entry).withdraw(entry)
+        same = not container.running and container.started_at == entry.started_at
+        removed = NO_PROVIDER in refusal.message.lower()
+        return same and not removed and self._carrier(entry).withdraw(entry)
 
     def _leave(self, entry: Entry, why: str) -> None:
         """Give it back to Docker as it is; its checkpoint is kept for inspection."""

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from drainer.engine.base import Engine
+from drainer.errors import DrainerError
 from drainer.host.following import Reading
 from drainer.manifest import Entry
 from drainer.model import Container, Route
@@ -78,6 +80,16 @@ class Carrier(Protocol):
 
     def prune(self, kept: Collection[str]) -> None:
         """Delete what is left of former drains, but for the checkpoints of these names."""
+
+
+def refuse_if_it_ran(entry: Entry, engine: Engine) -> None:
+    """See that nobody has started and stopped a container since it was last looked at.
+
+    That may be long ago: its images were read since. Raises `DrainerError`.
+    """
+    container = engine.inspect(entry.id)
+    if not container.running and container.started_at != entry.started_at:
+        raise DrainerError("it ran again meanwhile")
 
 
 Carriers = Mapping[Route, Carrier]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection
 
-from drainer.carriers.base import Saved
+from drainer.carriers.base import Saved, refuse_if_it_ran
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host, checkpoint_directory
@@ -68,6 +68,7 @@ class EngineCarrier:
         attempt = 0
         while True:
             try:
+                refuse_if_it_ran(entry, self._engine)
                 self._engine.start(entry.id, timeout, checkpoint=entry.checkpoint)
             except DrainerError as error:
                 attempt += 1

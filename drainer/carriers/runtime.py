@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from drainer.carriers.base import Saved
+from drainer.carriers.base import Saved, refuse_if_it_ran
 from drainer.engine.base import Engine
 from drainer.errors import DrainerError, EngineError, EngineTimeoutError, EngineUnavailableError
 from drainer.host.following import Reading
@@ -74,6 +74,8 @@ class RuntimeCarrier:
                 quiet=bool(entry.group) and entry.keeps_connections,
             )
         )
+        # Whoever starts it from now on restores it.
+        refuse_if_it_ran(entry, self._engine)
         try:
             self._engine.start(entry.id, timeout)
         except (EngineTimeoutError, EngineUnavailableError):

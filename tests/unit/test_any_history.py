@@ -464,8 +464,9 @@ class History(RuleBasedStateMachine):
                     raise StorageError("the disk is full")
                 return
             left -= 1
-            # Between its last look and the kill itself drainer cannot notice anything.
-            if left == 0 and what != "kill":
+            # Between its last look and the act itself drainer cannot notice anything.
+            unseen = what == "kill" or (what == "start" and trouble.act == "try out")
+            if left == 0 and not unseen:
                 self._at_work = True
                 self._owner(trouble.act, trouble.which, trouble.which % len(POLICIES))
                 self._at_work = False

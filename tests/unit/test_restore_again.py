@@ -132,6 +132,15 @@ def test_its_files_are_compared_again_before_it_is_restored(by_runtime: World) -
     assert entry_of(by_runtime.resume(), "web").files_checked == ""
 
 
+def test_what_uses_one_that_was_removed_is_not_waited_for(by_runtime: World) -> None:
+    for nth in range(1, 6):
+        error = EngineError("cannot link to c1: No such container: c1")
+        by_runtime.engine.script("start", nth=nth, error=error)
+    manifest = by_runtime.resume()
+    assert manifest.finished
+    assert entry_of(manifest, "web").state is State.LEFT
+
+
 def test_without_time_for_a_restore_it_keeps_its_memory_too(by_runtime: World) -> None:
     by_runtime.budget = 0
     refuse_starts(by_runtime, 6)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from drainer.errors import (
@@ -6,6 +8,7 @@ from drainer.errors import (
     EngineUnavailableError,
 )
 from drainer.manifest import CheckpointState, State
+from drainer.model import ROUTES, Route
 from drainer.networks import Address
 from tests.unit.world import Killed, World, container_id, entry_of
 
@@ -273,6 +276,31 @@ def test_a_cold_start_that_docker_refuses_puts_the_policy_back(world: World) -> 
     assert entry.state is State.LEFT
     assert "port is already allocated" in entry.detail
     assert world.now("web").restart_policy.name == "always"
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("at", range(1, 25))
+def test_what_its_owner_tries_out_in_mid_resume_is_not_restored_afterwards(
+    tmp_path: Path, route: Route, at: int
+) -> None:
+    world = World(tmp_path / "state", routes=(route,))
+    world.add("web", "always")
+    world.drain()
+    world.reboot()
+    identity, left = container_id("web"), at
+
+    def try_out(what: str) -> None:
+        nonlocal left
+        left -= 1
+        # Between the last look and the start on the engine route nobody can notice anything.
+        if left == 0 and not (what == "start" and route is Route.ENGINE):
+            world.at_instant = lambda _what: None
+            world.engine.start(identity, 1)
+            world.engine.stop(identity)
+
+    world.at_instant = try_out
+    world.resume()
+    assert world.engine.violations == ()
 
 
 def test_a_resume_after_the_last_one_does_nothing(world: World) -> None:
