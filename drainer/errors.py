@@ -119,6 +119,10 @@ class EngineTimeoutError(EngineError):
     """Docker did not answer within the limit. The request may still be under way."""
 
 
+class NotBegunError(DrainerError):
+    """A restore was not asked for, and is not to be now."""
+
+
 class RuntimeRefusedError(DrainerError):
     """runc refused or failed. The message says why, escaped."""
 

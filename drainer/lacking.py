@@ -26,9 +26,6 @@ _NEEDED = {Bond.NETWORK, Bond.PID, Bond.IPC, Bond.LINK}
 _LOCAL = "local"
 """The driver of the volumes that Docker itself keeps. A plugin may not be up yet."""
 
-NO_PROVIDER = "no such container"
-"""In Docker's refusal to start one that uses another that was removed: nothing brings that back."""
-
 
 Pair = tuple[Entry, Container]
 

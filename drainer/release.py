@@ -24,6 +24,9 @@ START_TIMEOUT = 120.0
 """Seconds that a cold start may take."""
 RESTART_PAUSE = 1.0
 
+NO_PROVIDER = "no such container"
+"""In Docker's refusal to start one that uses another that was removed: nothing brings that back."""
+
 NOT_FROZEN = "container not paused"
 """runc's refusal to thaw one (libcontainer/container_linux.go Resume). Docker's own, of one that it
 does not take for paused, is `Container ... is not paused`."""
@@ -72,6 +75,14 @@ def may_restore_again(carriers: Carriers, entry: Entry) -> bool:
         entry.checkpoint_state is CheckpointState.COMPLETE and entry.attempts < RESTORE_ATTEMPTS
     )
     return entry.state is State.RESTORING and usable and carriers[entry.route].withdraw(entry)
+
+
+def may_come_back(engine: Engine, carriers: Carriers, entry: Entry, refusal: DrainerError) -> bool:
+    """Tell whether nothing has run since the drain of what Docker may start some other time."""
+    container = engine.inspect(entry.id)
+    same = not container.running and container.started_at == entry.started_at
+    removed = NO_PROVIDER in refusal.message.lower()
+    return same and not removed and carriers[entry.route].withdraw(entry)
 
 
 def take_up(record: Record, carriers: Carriers) -> None:

@@ -16,12 +16,13 @@ from drainer.errors import (
     DrainerError,
     EngineTimeoutError,
     EngineUnavailableError,
+    NotBegunError,
 )
 from drainer.gathering import Gathering
 from drainer.ghost import look
 from drainer.host.base import Host
 from drainer.integrity import check_files, restore_obstacle
-from drainer.lacking import NO_PROVIDER, Lack, lacking, lacks_provider
+from drainer.lacking import Lack, lacking, lacks_provider
 from drainer.manifest import CheckpointState, Entry, Manifest, State
 from drainer.model import Container, Route
 from drainer.placeholders import AddressKeeper
@@ -29,6 +30,7 @@ from drainer.recover import Step, next_step, resume_order, waiting_users
 from drainer.release import (
     forget,
     made_anew,
+    may_come_back,
     may_restore_again,
     put_policy_back,
     release,
@@ -146,7 +148,7 @@ class _Worker:
     def bring_back(self, container: str) -> None:
         """Do for one container what the manifest and Docker say is left to do."""
         entry = self._record.entry(container)
-        if self._deadline.interrupted:
+        if self._deadline.interrupted or container in self._options.spared:
             if not entry.state.ended:
                 self.unsettled.add(container)
             return
@@ -192,7 +194,7 @@ class _Worker:
             case Step.START_COLD if entry.state is State.RESTORING and self._ended_well(entry):
                 return
             case _:
-                self._start_cold(entry, why_cold(entry))
+                self._start_cold(entry, why_cold(entry), again=entry.state is State.RESTORING)
 
     def _ended_well(self, entry: Entry) -> bool:
         """Let a restore that an earlier run began end; tell whether that settled it."""
@@ -259,10 +261,14 @@ class _Worker:
         except EngineTimeoutError:
             # Docker goes on with it; a cold start now would only meet the restore.
             self._late.add(entry.id)
-            limit = self._deadline.limit(self._options.seconds(entry))
-            wait_until_running(self._engine, entry.id, self._deadline, limit)
+            seconds = self._options.seconds(entry)
+            wait_until_running(self._engine, entry.id, self._deadline, seconds)
         except EngineUnavailableError:
             self._stopped_again(entry)
+            raise
+        except NotBegunError:
+            self._carrier(entry).tidy(entry)
+            self._record.update_all({entry.id: {"state": State.STOPPED}})
             raise
         except DrainerError as error:
             why = f"it could not be restored: {first_line(error)}"
@@ -366,7 +372,8 @@ class _Worker:
         except DrainerError as error:
             why = f"{why}; and Docker could not start it: {first_line(error)}"
             # What Docker would not start either is not waited for, but memory that may be back is.
-            if not again or self._options.give_up or not self._may_come_back(entry, error):
+            may = again and may_come_back(self._engine, self._carriers, entry, error)
+            if self._options.give_up or not may:
                 return self._leave(entry, why)
             stopped = {"state": State.STOPPED, "checkpoint_state": CheckpointState.COMPLETE}
             # Its files are compared anew: nobody knows what Docker has done before it gave up.
@@ -376,13 +383,6 @@ class _Worker:
         else:
             put_policy_back(self._engine, entry)
             self._end(entry, State.STARTED_COLD, why)
-
-    def _may_come_back(self, entry: Entry, refusal: DrainerError) -> bool:
-        """Tell whether nothing has run since the drain of what Docker may start some other time."""
-        container = self._engine.inspect(entry.id)
-        same = not container.running and container.started_at == entry.started_at
-        removed = NO_PROVIDER in refusal.message.lower()
-        return same and not removed and self._carrier(entry).withdraw(entry)
 
     def _leave(self, entry: Entry, why: str) -> None:
         """Give it back to Docker as it is; its checkpoint is kept for inspection."""

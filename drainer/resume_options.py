@@ -25,6 +25,9 @@ class ResumeOptions:
     retention: Retention | None = field(default_factory=Retention)
     """What is kept of past drains; None: everything."""
 
+    spared: frozenset[str] = frozenset()
+    """Ids of what is not to be brought back yet."""
+
     def leaves_failed(self, entry: Entry) -> bool:
         """Tell whether this container is left down if its memory is lost."""
         if not entry.on_restore_failure:

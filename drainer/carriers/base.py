@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from drainer.engine.base import Engine
-from drainer.errors import DrainerError
+from drainer.errors import DrainerError, NotBegunError
 from drainer.host.following import Reading
 from drainer.manifest import Entry
 from drainer.model import Container, Route
@@ -42,7 +42,10 @@ class Carrier(Protocol):
         """Return the directory of its checkpoint's images."""
 
     def restore(self, entry: Entry, timeout: float) -> None:
-        """Start it from its checkpoint. That this returns does not prove that it did."""
+        """Start it from its checkpoint. That this returns does not prove that it did.
+
+        Raises `NotBegunError` if nothing was asked of Docker.
+        """
 
     def withdraw(self, entry: Entry) -> bool:
         """Tell whether a restore that was asked for has let nothing of it run, and will not.
@@ -85,11 +88,15 @@ class Carrier(Protocol):
 def refuse_if_it_ran(entry: Entry, engine: Engine) -> None:
     """See that nobody has started and stopped a container since it was last looked at.
 
-    That may be long ago: its images were read since. Raises `DrainerError`.
+    That may be long ago: its images were read since. Raises `NotBegunError` if somebody has, or
+    Docker does not tell.
     """
-    container = engine.inspect(entry.id)
+    try:
+        container = engine.inspect(entry.id)
+    except DrainerError as error:
+        raise NotBegunError(error.message) from error
     if not container.running and container.started_at != entry.started_at:
-        raise DrainerError("it ran again meanwhile")
+        raise NotBegunError("it ran again meanwhile")
 
 
 Carriers = Mapping[Route, Carrier]

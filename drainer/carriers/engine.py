@@ -67,8 +67,8 @@ class EngineCarrier:
         """
         attempt = 0
         while True:
+            refuse_if_it_ran(entry, self._engine)
             try:
-                refuse_if_it_ran(entry, self._engine)
                 self._engine.start(entry.id, timeout, checkpoint=entry.checkpoint)
             except DrainerError as error:
                 attempt += 1

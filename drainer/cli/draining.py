@@ -31,10 +31,10 @@ from drainer.journal import Event
 from drainer.manifest import Entry, Manifest
 from drainer.model import Plan
 from drainer.progress import Progress
-from drainer.store import missed_file, request_file
+from drainer.store import failed_drain, request_file
+from drainer.store.failed_drain import FailedDrain
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
-from drainer.store.missed_file import Missed
 from drainer.store.request_file import Request
 
 
@@ -72,14 +72,23 @@ def run(
 
 
 def _keep(settings: Settings, error: Exception) -> None:
-    """Keep why a drain has failed, if the host really goes down."""
-    if settings.host().shutting_down():
+    """Keep why a drain has failed, if the host really goes down and no manifest tells of it."""
+    if settings.host().shutting_down() and not _is_told(settings):
         at = datetime.now(UTC).isoformat(timespec="seconds")
         failed = (
             error if isinstance(error, DrainerError) else DrainerError(f"unexpected: {error!r}")
         )
         with suppress(DrainerError):
-            missed_file.write(settings.state(), Missed(at, failed.message, failed.hint))
+            failed_drain.write(settings.state(), FailedDrain(at, failed.message, failed.hint))
+
+
+def _is_told(settings: Settings) -> bool:
+    """Tell whether the drain of this shutdown has written its manifest."""
+    try:
+        manifest = settings.manifest_file().read()
+    except DrainerError:
+        return False
+    return manifest.trigger == "shutdown" and manifest.host.boot_id == settings.host().boot_id()
 
 
 def _run(
@@ -152,7 +161,7 @@ def _options(
 def _locked(settings: Settings, deadline: Deadline, options: DrainOptions, wait: float) -> Outcome:
     state = settings.state()
     with lock(state, "drain", wait=wait), interruptible(deadline):
-        missed_file.forget(state)
+        failed_drain.forget(state)
         return _drain(settings, ManifestFile(state), deadline, options)
 
 

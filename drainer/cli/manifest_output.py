@@ -12,7 +12,7 @@ from drainer.lacking import Lack
 from drainer.manifest import Entry, Manifest, State
 from drainer.sentences import is_news, outcome, wish
 from drainer.status import StatusRow
-from drainer.store.missed_file import Missed
+from drainer.store.failed_drain import FailedDrain
 from drainer.text import printable, size
 
 _EVENTS = {
@@ -91,22 +91,22 @@ def heading(manifest: Manifest) -> tuple[str, ...]:
     )
 
 
-def missed(failed: Missed) -> str:
+def failed_drain(failed: FailedDrain) -> str:
     """Say that the drain of the last shutdown failed."""
     hint = f" ({failed.hint})" if failed.hint else ""
     return f"the drain of the shutdown of {failed.at} failed: {failed.why}{hint}"
 
 
-def show_missed(failed: Missed | None, *, earlier: bool) -> None:
+def show_failed_drain(failed: FailedDrain | None, *, earlier: bool) -> None:
     """Print the same where it is so, before what is told of an earlier drain, if there is any."""
     if failed:
-        output.line(printable(f"Note: {missed(failed)}", output.LINE))
+        output.line(printable(f"Note: {failed_drain(failed)}", output.LINE))
         if earlier:
             output.line("What follows is of an earlier drain.")
             output.line()
 
 
-def missed_json(failed: Missed | None) -> dict[str, str] | None:
+def failed_drain_json(failed: FailedDrain | None) -> dict[str, str] | None:
     """Shape it for programs."""
     return asdict(failed) if failed else None
 

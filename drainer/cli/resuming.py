@@ -29,13 +29,13 @@ from drainer.history import Retention
 from drainer.hooks import AFTER_RESUME, BEFORE_RESUME
 from drainer.inventory import ask_both
 from drainer.journal import Event
-from drainer.manifest import Entry, Manifest, State
+from drainer.manifest import Entry, Manifest, State, checkpoint_name
 from drainer.model import Route
 from drainer.placeholders import AddressKeeper
 from drainer.resume import resume
 from drainer.resume_options import Audience, ResumeOptions
 from drainer.runtime.base import Runtime
-from drainer.store import missed_file
+from drainer.store import failed_drain
 from drainer.store.lock import lock
 from drainer.store.manifest_file import ManifestFile, Record
 
@@ -64,10 +64,10 @@ def run(
     state = settings.state()
     with lock(state, "resume", wait=LOCK_WAIT if at_boot else 0), interruptible(deadline):
         settings.runtime().sweep()
-        missed = missed_file.read(state)
-        if missed and at_boot:
-            output.say(manifest_output.missed(missed), Event.FAILED)
-            login_message.show(login_message.failed(missed.at))
+        failed = failed_drain.read(state)
+        if failed and at_boot:
+            output.say(manifest_output.failed_drain(failed), Event.FAILED)
+            login_message.show(login_message.failed(failed.at))
         file = ManifestFile(state)
         if not file.exists or not (manifest := file.read()).pending:
             output.say("no drain waits for a resume: nothing to do")
@@ -77,8 +77,11 @@ def run(
             if as_json:
                 output.show_json(manifest=None)
             return
-        if at_boot and _by_hand_in_this_boot(manifest, settings.host().boot_id()):
+        spared = _by_hand(manifest, settings.host().boot_id()) if at_boot else frozenset[str]()
+        if spared and all(e.state.ended or e.id in spared for e in manifest.entries):
             output.say("it was drained by hand in this boot: `drainer resume` brings it back")
+            if as_json:
+                output.show_json(manifest=manifest_output.manifest_json(manifest))
             return
         wait_for_engine(settings.engine(), deadline, ENGINE_WAIT if at_boot else 0)
         output.say(f"resuming drain {manifest.drain_id}")
@@ -89,6 +92,7 @@ def run(
             give_up=give_up,
             leave_failed=given(fallback, configured.on_restore_failure) is RestoreFallback.LEAVE,
             retention=_retention(settings),
+            spared=spared,
         )
         record = Record(file, manifest)
         hooks = settings.hooks(deadline)
@@ -96,15 +100,21 @@ def run(
         result = bring_back(settings, record, deadline, options, hooks.of_container)
         hooks.of_manifest(AFTER_RESUME, result)
         if at_boot or login_message.exists():
-            failed = [login_message.failed(missed.at)] if missed else []
-            login_message.show(*failed, login_message.message(result))
+            before = [login_message.failed(failed.at)] if failed else []
+            login_message.show(*before, login_message.message(result))
     manifest_output.show_outcome(result, as_json=as_json)
     raise typer.Exit(_code(result, deadline))
 
 
-def _by_hand_in_this_boot(manifest: Manifest, boot_id: str) -> bool:
-    """Tell whether its owner wants it down: a resume that is tried again would undo that."""
-    return manifest.trigger == "manual" and manifest.host.boot_id == boot_id != ""
+def _by_hand(manifest: Manifest, boot_id: str) -> frozenset[str]:
+    """Return the ids of what was drained by hand in this boot: its owner wants it down.
+
+    A resume that is tried again since the boot would undo that.
+    """
+    if manifest.trigger != "manual" or manifest.host.boot_id != boot_id:
+        return frozenset()
+    own = checkpoint_name(manifest.drain_id)
+    return frozenset(e.id for e in manifest.entries if e.checkpoint == own)
 
 
 def _retention(settings: Settings) -> Retention | None:

@@ -32,7 +32,7 @@ def wait_until_running(engine: Engine, container: str, deadline: Deadline, secon
 
     Raises `EngineTimeoutError` then.
     """
-    end = time.monotonic() + seconds
+    end = time.monotonic() + deadline.limit(seconds)
     while not engine.inspect(container).running:
         if time.monotonic() >= end or deadline.interrupted:
             raise EngineTimeoutError("Docker has not ended the restore within its time")

@@ -11,12 +11,12 @@ from drainer.cli.wiring import GRACE, Settings, extension
 from drainer.deadline import Deadline
 from drainer.engine.fake import FakeEngine
 from drainer.errors import EngineError, EngineUnavailableError, ExitCode, StorageError
-from drainer.networks import Address
+from drainer.networks import Address, Port
 from drainer.room import BYTES_KEPT, checkpoint_bytes
 from drainer.storage import FileSystem
 from drainer.store.lock import lock
 from tests.unit.command import Drainer
-from tests.unit.world import World, container_id
+from tests.unit.world import Clock, World, container_id
 
 
 def test_plan_touches_nothing_and_tells_what_to_do(drainer: Drainer) -> None:
@@ -313,6 +313,29 @@ def test_a_unit_that_tries_again_brings_nothing_back_that_was_drained_by_hand_si
     drainer.world.reboot()
     assert drainer("resume", "--at-boot") == ExitCode.OK
     assert drainer.world.now("a").running
+
+
+def test_what_has_waited_since_the_boot_is_tried_nevertheless(
+    drainer: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drainer.drain.datetime", Clock)
+    world = drainer.world
+    port = Port(80, "tcp", "127.0.0.1")
+    world.add("web", ports=(port,))
+    world.host.shutdown = "reboot"
+    assert drainer("drain", "--at-shutdown") == ExitCode.OK
+    world.reboot()
+    world.engine.gone.ports[port] = "nginx (pid 812)"
+    assert drainer("resume", "--at-boot") == ExitCode.HOST_INCAPABLE
+    world.add("other")
+    assert drainer("drain") == ExitCode.OK
+    world.engine.gone.ports.clear()
+    assert drainer("resume", "--at-boot") == ExitCode.HOST_INCAPABLE
+    assert world.now("web").running
+    assert not world.now("other").running
+    assert drainer("resume", "--at-boot") == ExitCode.OK
+    assert drainer("resume") == ExitCode.OK
+    assert world.now("other").running
 
 
 def test_a_resume_puts_its_units_limit_off_too(drainer: Drainer) -> None:

@@ -408,7 +408,7 @@ def test_the_json_of_the_others_has_the_documented_fields(drainer: Drainer) -> N
     assert _fields(drainer, "status") == top
     assert [set(r) for r in drainer.json["docker"].values()] == [row, row]
     whole, container = _json_tables("drainer report")
-    assert _fields(drainer, "report") == {"report", "missed"}
+    assert _fields(drainer, "report") == {"report", "failed_drain"}
     assert set(drainer.json["report"]) == whole
     assert [set(c) for c in drainer.json["report"]["containers"]] == [container, container]
 

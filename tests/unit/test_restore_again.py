@@ -179,3 +179,27 @@ def test_after_refusals_a_restore_has_all_its_tries_again(by_runtime: World) -> 
     by_runtime.engine.script("start", error=away)
     assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
     by_runtime.check_promise()
+
+
+def test_after_a_cold_start_that_was_cut_off_its_memory_may_still_come_back(
+    by_runtime: World,
+) -> None:
+    refuse_starts(by_runtime, 3)
+    by_runtime.engine.script("start", nth=4, error=EngineTimeoutError("a mount hangs"))
+    assert by_runtime.resume().pending
+    refuse_starts(by_runtime, 9)
+    assert entry_of(by_runtime.resume(), "web").state is State.STOPPED
+    by_runtime.engine.forget_scripts()
+    assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
+    by_runtime.check_promise()
+
+
+def test_a_look_that_fails_before_the_restore_costs_no_memory(by_runtime: World) -> None:
+    for nth in range(1, 12):
+        by_runtime.engine.forget_scripts()
+        by_runtime.engine.script("inspect", nth=nth, error=EngineTimeoutError("slow"))
+        if by_runtime.resume().finished:
+            break
+    by_runtime.engine.forget_scripts()
+    assert entry_of(by_runtime.resume(), "web").state is State.RESTORED
+    by_runtime.check_promise()

@@ -280,11 +280,12 @@ def test_a_cold_start_that_docker_refuses_puts_the_policy_back(world: World) -> 
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("at", range(1, 25))
+@pytest.mark.parametrize("policy", ["no", "always"])
 def test_what_its_owner_tries_out_in_mid_resume_is_not_restored_afterwards(
-    tmp_path: Path, route: Route, at: int
+    tmp_path: Path, route: Route, policy: str, at: int
 ) -> None:
     world = World(tmp_path / "state", routes=(route,))
-    world.add("web", "always")
+    world.add("web", policy)
     world.drain()
     world.reboot()
     identity, left = container_id("web"), at
@@ -299,8 +300,13 @@ def test_what_its_owner_tries_out_in_mid_resume_is_not_restored_afterwards(
             world.engine.stop(identity)
 
     world.at_instant = try_out
-    world.resume()
+    entry = entry_of(world.resume(), "web")
     assert world.engine.violations == ()
+    if entry.state is State.LEFT:
+        assert entry.detail == "it ran again before the resume"
+        assert world.now("web").running == (policy == "always")
+    else:
+        assert entry.state in {State.RESTORED, State.STARTED_COLD}
 
 
 def test_a_resume_after_the_last_one_does_nothing(world: World) -> None:

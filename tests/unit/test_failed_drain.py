@@ -6,8 +6,8 @@ import pytest
 
 from drainer import login_message
 from drainer.errors import EngineUnavailableError, ExitCode
-from drainer.store import missed_file
-from drainer.store.missed_file import Missed
+from drainer.store import failed_drain
+from drainer.store.failed_drain import FailedDrain
 from tests.unit.command import Drainer
 
 
@@ -46,7 +46,7 @@ def test_it_is_told_after_the_boot_and_until_the_next_drain(once: Drainer, etc: 
         assert "budgt" in note
         assert rest == "What follows is of an earlier drain."
         once(command, "--json")
-        assert "budgt" in once.json["missed"]["why"]
+        assert "budgt" in once.json["failed_drain"]["why"]
     once.world.host.shutdown = "reboot"
     assert once("drain", "--at-shutdown") == ExitCode.OK
     once.world.reboot()
@@ -54,7 +54,7 @@ def test_it_is_told_after_the_boot_and_until_the_next_drain(once: Drainer, etc: 
     assert "failed" not in once.err
     assert "carried over" in login_message.PATH.read_text()
     once("report", "--json")
-    assert once.json["missed"] is None
+    assert once.json["failed_drain"] is None
 
 
 def test_what_waits_is_resumed_nevertheless(drainer: Drainer, etc: Path) -> None:
@@ -85,17 +85,27 @@ def test_what_nobody_has_foreseen_is_told_too(once: Drainer) -> None:
     assert "unexpected: RuntimeError" in once.out
 
 
+def test_what_a_manifest_tells_of_is_not_told_twice(drainer: Drainer) -> None:
+    drainer.world.add("web", "always")
+    drainer.world.host.shutdown = "reboot"
+    drainer.world.engine.script("pause", error=RuntimeError("oops"))
+    assert drainer("drain", "--at-shutdown") == ExitCode.UNEXPECTED
+    assert failed_drain.read(drainer.world.file.directory) is None
+    assert drainer("report") == ExitCode.OK
+    assert "oops" in drainer.out
+
+
 def test_a_unit_that_is_only_stopped_misses_nothing(once: Drainer, etc: Path) -> None:
     mistake(etc)
     once.world.host.shutdown = ""
     assert once("drain", "--at-shutdown") == ExitCode.CONFIG_INVALID
-    assert not (once.world.state / missed_file.NAME).exists()
+    assert not (once.world.state / failed_drain.NAME).exists()
 
 
 def test_by_hand_whoever_drains_sees_it_at_once(once: Drainer, etc: Path) -> None:
     mistake(etc)
     assert once("drain") == ExitCode.CONFIG_INVALID
-    assert not (once.world.state / missed_file.NAME).exists()
+    assert not (once.world.state / failed_drain.NAME).exists()
 
 
 def test_before_the_first_drain_a_report_still_tells_of_it(drainer: Drainer, etc: Path) -> None:
@@ -110,9 +120,9 @@ def test_before_the_first_drain_a_report_still_tells_of_it(drainer: Drainer, etc
 @pytest.mark.parametrize("content", ["", "[]", '{"at": 1}', "\0", "7"])
 def test_what_cannot_be_read_is_not_told(drainer: Drainer, content: str) -> None:
     directory = drainer.world.file.directory
-    missed_file.write(directory, Missed("2026-01-01T00:00:00+00:00", "why" * 1000))
-    found = missed_file.read(directory)
+    failed_drain.write(directory, FailedDrain("2026-01-01T00:00:00+00:00", "why" * 1000))
+    found = failed_drain.read(directory)
     assert found
-    assert len(found.why) == missed_file.LENGTH
-    directory.write(missed_file.NAME, content.encode())
-    assert missed_file.read(directory) is None
+    assert len(found.why) == failed_drain.LENGTH
+    directory.write(failed_drain.NAME, content.encode())
+    assert failed_drain.read(directory) is None

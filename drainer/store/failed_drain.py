@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from drainer.errors import DrainerError
 from drainer.store.files import StateDirectory
 
-NAME = "missed.json"
+NAME = "failed-drain.json"
 LIMIT = 1 << 16
 LENGTH = 1000
 """Characters of a reason, at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
-    """A drain that carried nothing on, or ended before it was through."""
+class FailedDrain:
+    """A drain that has written no manifest."""
 
     at: str
     """When it failed: RFC 3339, in UTC."""
@@ -23,17 +23,17 @@ class Missed:
     hint: str = ""
 
 
-def write(directory: StateDirectory, missed: Missed) -> None:
+def write(directory: StateDirectory, failed: FailedDrain) -> None:
     """Keep it until the next drain; durable when this returns. Raises `DrainerError`."""
-    kept = Missed(missed.at, missed.why[:LENGTH], missed.hint[:LENGTH])
+    kept = FailedDrain(failed.at, failed.why[:LENGTH], failed.hint[:LENGTH])
     directory.write(NAME, json.dumps(asdict(kept)).encode(), reserve=True)
 
 
-def read(directory: StateDirectory) -> Missed | None:
+def read(directory: StateDirectory) -> FailedDrain | None:
     """Return what was kept; None if nothing was, or it cannot be read."""
     with suppress(OSError, DrainerError, ValueError, LookupError, TypeError):
         found = json.loads(directory.read(NAME, LIMIT))
-        return Missed(str(found["at"]), str(found["why"]), str(found["hint"]))
+        return FailedDrain(str(found["at"]), str(found["why"]), str(found["hint"]))
     return None
 
 
