@@ -25,7 +25,7 @@ BOTH_DOWN = {
 }
 BOTH_DOWN |= {"processes": 1, "places": 1, "verify_checkpoint": 1, "files_in_use": 1, "write": 5}
 BOTH_UP = {
-    "inspect": 5,
+    "inspect": 6,
     "set_restart_policy": 1,
     "start": 1,
     "checksums": 1,
