@@ -24,8 +24,9 @@ START_TIMEOUT = 120.0
 """Seconds that a cold start may take."""
 RESTART_PAUSE = 1.0
 
-NO_PROVIDER = "no such container"
-"""In Docker's refusal to start one that uses another that was removed: nothing brings that back."""
+NO_PROVIDER = ("no such container", "non running container")
+"""In Docker's refusals to start one that uses another which was removed, or was down before the
+drain: no resume brings that back."""
 
 NOT_FROZEN = "container not paused"
 """runc's refusal to thaw one (libcontainer/container_linux.go Resume). Docker's own, of one that it
@@ -81,8 +82,8 @@ def may_come_back(engine: Engine, carriers: Carriers, entry: Entry, refusal: Dra
     """Tell whether nothing has run since the drain of what Docker may start some other time."""
     container = engine.inspect(entry.id)
     same = not container.running and container.started_at == entry.started_at
-    removed = NO_PROVIDER in refusal.message.lower()
-    return same and not removed and carriers[entry.route].withdraw(entry)
+    alone = any(words in refusal.message.lower() for words in NO_PROVIDER)
+    return same and not alone and carriers[entry.route].withdraw(entry)
 
 
 def take_up(record: Record, carriers: Carriers) -> None:

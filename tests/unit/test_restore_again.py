@@ -132,9 +132,15 @@ def test_its_files_are_compared_again_before_it_is_restored(by_runtime: World) -
     assert entry_of(by_runtime.resume(), "web").files_checked == ""
 
 
-def test_what_uses_one_that_was_removed_is_not_waited_for(by_runtime: World) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    ["cannot link to c1: No such container: c1", "Cannot link to a non running container: /c1"],
+)
+def test_what_uses_one_that_nothing_brings_back_is_not_waited_for(
+    by_runtime: World, refusal: str
+) -> None:
     for nth in range(1, 6):
-        error = EngineError("cannot link to c1: No such container: c1")
+        error = EngineError(refusal)
         by_runtime.engine.script("start", nth=nth, error=error)
     manifest = by_runtime.resume()
     assert manifest.finished
