@@ -14,11 +14,7 @@ from drainer.carriers.base import Carriers
 from drainer.deadline import Deadline
 from drainer.drain_options import DrainOptions
 from drainer.engine.base import Engine
-from drainer.errors import (
-    DrainerError,
-    EngineError,
-    EngineTimeoutError,
-)
+from drainer.errors import DrainerError, EngineError, EngineTimeoutError
 from drainer.host.base import Host
 from drainer.integrity import Foreseen, foresee, secure
 from drainer.keeping import cut_off

@@ -133,17 +133,17 @@ def drain_command(
     """Checkpoint the containers that can be carried, and stop them."""
     from drainer.cli import draining
 
-    draining.run(
-        lambda: _settings(context),
-        context.obj,
-        _given(context, "parallel", parallel),
-        budget,
-        _given(context, "container_timeout", container_timeout),
-        _given(context, "on_dump_failure", on_dump_failure),
-        reason=reason,
-        at_shutdown=at_shutdown,
-        as_json=as_json,
-    )
+    with draining.told_after_the_boot(context.obj, at_shutdown=at_shutdown):
+        draining.run(
+            _settings(context),
+            _given(context, "parallel", parallel),
+            budget,
+            _given(context, "container_timeout", container_timeout),
+            _given(context, "on_dump_failure", on_dump_failure),
+            reason=reason,
+            at_shutdown=at_shutdown,
+            as_json=as_json,
+        )
 
 
 @app.command("resume")

@@ -1,8 +1,8 @@
 """What `drainer drain` does."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -38,31 +38,11 @@ from drainer.store.manifest_file import ManifestFile, Record
 from drainer.store.request_file import Request
 
 
-def run(
-    make: Callable[[], Settings],
-    common: Common,
-    parallel: int | None,
-    budget: float | None,
-    container_timeout: float | None,
-    fallback: DumpFallback | None,
-    *,
-    reason: str,
-    at_shutdown: bool,
-    as_json: bool,
-) -> None:
-    """Checkpoint what is eligible, take it down and print what became of it.
-
-    An option that is None is as it is configured; `make` raises where that has mistakes. That a
-    drain fails as a whole at a shutdown is kept, to be told after the boot.
-    """
+@contextmanager
+def told_after_the_boot(common: Common, *, at_shutdown: bool) -> Iterator[None]:
+    """Keep, to be told after the boot, that a drain at a shutdown fails as a whole in the block."""
     try:
-        _run(
-            make(),
-            *(parallel, budget, container_timeout, fallback),
-            reason=reason,
-            at_shutdown=at_shutdown,
-            as_json=as_json,
-        )
+        yield
     except typer.Exit:
         raise
     except Exception as error:
@@ -91,7 +71,7 @@ def _is_told(settings: Settings) -> bool:
     return manifest.trigger == "shutdown" and manifest.host.boot_id == settings.host().boot_id()
 
 
-def _run(
+def run(
     settings: Settings,
     parallel: int | None,
     budget: float | None,
@@ -102,6 +82,10 @@ def _run(
     at_shutdown: bool,
     as_json: bool,
 ) -> None:
+    """Checkpoint what is eligible, take it down and print what became of it.
+
+    An option that is None is as it is configured.
+    """
     kind = settings.host().shutting_down() if at_shutdown else ""
     if at_shutdown and not kind:
         output.say("the host is not going down: nothing drained")
